@@ -1,0 +1,3 @@
+//! The program that goes into images: init, and by another name its agent.
+
+fn main() {}

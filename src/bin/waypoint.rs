@@ -1,0 +1,3 @@
+//! The program for people and the cluster.
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! The map: two programs, and the rooms they are made of. `ARCHITECTURE.md` is the tour.
+mod agent;
+pub mod proto;
+mod seam;
+mod sys;
+
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+mod server;
