@@ -3,6 +3,7 @@ mod agent;
 pub mod proto;
 mod seam;
 mod sys;
+mod token;
 
 #[cfg(feature = "server")]
 pub mod cli;

@@ -1,1 +1,2 @@
-
+//! The pillar towards the server.
+pub(crate) mod wire;
