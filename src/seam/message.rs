@@ -6,6 +6,7 @@ mod codec;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::sys::WindowSize;
 use crate::sys::{Errno, Exit, Pid, Signal};
 use codec::{Reader, Writer};
 
@@ -21,15 +22,6 @@ const VERSION: u8 = 1;
 /// An exec session, by the index the server gave it. A restarted server begins at 1 again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ExecId(pub(crate) i64);
-
-/// A terminal's size: characters, and pixels where known. Source: ioctl_tty(2), TIOCSWINSZ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct WindowSize {
-    pub(crate) rows: u16,
-    pub(crate) columns: u16,
-    pub(crate) x_pixels: u16,
-    pub(crate) y_pixels: u16,
-}
 
 /// From the agent to init.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -11,6 +11,7 @@ impl Errno {
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const TIMED_OUT: Self = Self(libc::ETIMEDOUT);
     pub(crate) const INVALID: Self = Self(libc::EINVAL);
+    pub(crate) const NOT_SUPPORTED: Self = Self(libc::EOPNOTSUPP);
     pub(crate) const BAD_MESSAGE: Self = Self(libc::EBADMSG);
 
     /// The error of the system call that has just failed.
