@@ -8,6 +8,7 @@ pub(crate) struct Errno(pub(crate) i32);
 impl Errno {
     pub(crate) const AGAIN: Self = Self(libc::EAGAIN);
     pub(crate) const INTR: Self = Self(libc::EINTR);
+    pub(crate) const NO_PROCESS: Self = Self(libc::ESRCH);
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const TIMED_OUT: Self = Self(libc::ETIMEDOUT);
     pub(crate) const INVALID: Self = Self(libc::EINVAL);
