@@ -1,5 +1,7 @@
 //! The map: two programs, and the rooms they are made of. `ARCHITECTURE.md` is the tour.
 mod agent;
+pub mod entrypoint;
+mod init;
 pub mod proto;
 mod seam;
 mod sys;
