@@ -37,7 +37,7 @@ pub(crate) fn main(arguments: Vec<CString>) -> Exit {
         Ok(Asked::Run(settings)) => {
             entry::wipe(settings::TOKEN);
             log::set_level(settings.log_level);
-            run::run(settings)
+            run::run(*settings)
         }
         Err(mistakes) => {
             for mistake in mistakes {

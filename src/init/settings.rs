@@ -27,7 +27,7 @@ CMD's status. With WAYPOINT_SERVER_ADDR set it links CMD to a Waypoint server be
 pub(crate) enum Asked {
     Help,
     Version,
-    Run(Settings),
+    Run(Box<Settings>),
 }
 
 #[derive(Debug, PartialEq)]
@@ -95,7 +95,7 @@ pub(crate) fn settings(
         return Err(variables.mistakes);
     }
     let env = if link.is_some() { linked_env(env) } else { env };
-    Ok(Asked::Run(Settings { command, env, log_level, link }))
+    Ok(Asked::Run(Box::new(Settings { command, env, log_level, link })))
 }
 
 enum Parsed {

@@ -224,13 +224,16 @@ impl Reporter {
     }
 }
 
-/// Forks; `become_it` is the forked side's way to exec and never returns.
-fn forked(become_it: impl FnOnce(&Reporter) -> std::convert::Infallible) -> Result<Started, Errno> {
+/// Forks; `become_it` is the forked side's way to exec.
+fn forked(become_it: impl FnOnce(&Reporter)) -> Result<Started, Errno> {
     let (report, pipe) = fd::pipe()?;
     fd::set_nonblocking(report.as_fd())?;
     match process::fork()? {
         Side::Parent(pid) => Ok(Started { pid, report }),
-        Side::Forked => match become_it(&Reporter { pipe }) {},
+        Side::Forked => {
+            become_it(&Reporter { pipe });
+            exit_now(Exit::FAILURE)
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Init {
         let Some(it) = linked.reports.get_mut(slot) else { return };
         let Some((pipe, _)) = it else { return };
         match report(pipe) {
-            Report::Pending => return,
+            Report::Pending => {}
             Report::Running => {
                 if let Some(session) = self.registry.session(slot) {
                     session.running = true;

@@ -14,7 +14,7 @@ fn check(arguments: &[&str], env: &[&str]) -> Result<Asked, Mistakes> {
 
 fn run(env: &[&str]) -> Settings {
     match check(&["app"], env) {
-        Ok(Asked::Run(settings)) => settings,
+        Ok(Asked::Run(settings)) => *settings,
         other => panic!("{other:?}"),
     }
 }
