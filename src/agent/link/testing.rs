@@ -11,11 +11,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::DuplexStream;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tonic::server::{Grpc, NamedService};
+use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
 type Answer<T> = oneshot::Sender<Result<T, Status>>;
@@ -72,17 +75,27 @@ pub(crate) struct Memory {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let (calls_to, calls) = mpsc::channel(16);
         let (connections, incoming) = mpsc::channel(4);
-        let service = tonic::transport::Server::builder().add_service(Service(calls_to));
-        tokio::spawn(service.serve_with_incoming(ReceiverStream::new(incoming)));
-        let dialler = Memory {
-            connections,
-            obstacles: Mutex::default(),
-            holes: Mutex::default(),
-            dials: Mutex::default(),
-        };
-        Self { calls, dialler: Arc::new(dialler) }
+        let calls = serve(incoming);
+        Self { calls, dialler: Arc::new(Memory::over(connections)) }
+    }
+
+    /// The same on a port of this machine, behind TLS.
+    pub(super) async fn listen(tls: TlsAcceptor) -> (Self, u16) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let (connections, incoming) = mpsc::channel(4);
+        tokio::spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.expect("a connection");
+                // A client that does not trust us is no concern of the others.
+                if let Ok(stream) = tls.accept(tcp).await {
+                    connections.send(Ok(stream)).await.expect("the server runs");
+                }
+            }
+        });
+        let (unused, _) = mpsc::channel(1);
+        (Self { calls: serve(incoming), dialler: Arc::new(Memory::over(unused)) }, port)
     }
 
     /// A link to this server.
@@ -115,6 +128,17 @@ impl Server {
     }
 }
 
+/// Serves whatever is connected; the calls come out at the other end.
+fn serve<T>(connections: mpsc::Receiver<std::io::Result<T>>) -> mpsc::Receiver<Call>
+where
+    T: Connected<ConnectInfo: Clone + Send + Sync + 'static> + Io + 'static,
+{
+    let (calls_to, calls) = mpsc::channel(16);
+    let service = tonic::transport::Server::builder().add_service(Service(calls_to));
+    tokio::spawn(service.serve_with_incoming(ReceiverStream::new(connections)));
+    calls
+}
+
 pub(crate) fn version(minimum: u32, current: u32, keepalives: bool) -> GetVersionInfoResponse {
     let entrypoint = Some(ProtocolVersion { current, minimum });
     GetVersionInfoResponse {
@@ -127,6 +151,13 @@ pub(crate) fn version(minimum: u32, current: u32, keepalives: bool) -> GetVersio
 
 pub(crate) fn snapshot(config: EntrypointConfig) -> EntrypointConfigResponse {
     EntrypointConfigResponse { config: Some(config), ..Default::default() }
+}
+
+impl Memory {
+    fn over(connections: mpsc::Sender<std::io::Result<DuplexStream>>) -> Self {
+        let (obstacles, holes, dials) = Default::default();
+        Self { connections, obstacles, holes, dials }
+    }
 }
 
 impl Dial for Memory {
