@@ -7,6 +7,7 @@ mod duration;
 mod hub;
 mod moment;
 mod refusal;
+mod selector;
 mod service;
 mod state;
 mod token;
