@@ -16,9 +16,9 @@ use super::desk::{Desk, tell, variable};
 use super::failure::{Failure, Outcome};
 use crate::server::{Server, Settings};
 use isolate::{Isolation, forward};
+use stay::Stay;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use stay::Stay;
 use tokio::process::Command;
 
 /// The invite serves every start of the entrypoint while we run. Source: what deploy plugins ask for.
@@ -32,7 +32,9 @@ pub(crate) async fn run(desk: &Desk<'_>) -> Outcome {
     let entrypoint = entrypoint(variable("WAYPOINT_ENTRYPOINT_PATH"), &itself)?;
     let listen = listen_address(desk.call.text("listen-grpc"))?;
     if !listen.ip().is_loopback() {
-        return Err(Failure::new("flag -listen-grpc: `dev` serves this machine only; use 127.0.0.1"));
+        return Err(Failure::new(
+            "flag -listen-grpc: `dev` serves this machine only; use 127.0.0.1",
+        ));
     }
     let failed = |it: crate::server::Error| Failure::new(it.to_string());
     let settings = Settings { listen, tls: None, advertise: None };
@@ -59,7 +61,9 @@ pub(crate) async fn run(desk: &Desk<'_>) -> Outcome {
         .env("WAYPOINT_SERVER_ADDR", &address)
         .env("WAYPOINT_DEPLOYMENT_ID", &deployment)
         .env("WAYPOINT_CEB_INVITE_TOKEN", &invite);
-    for foreign in ["WAYPOINT_SERVER_TLS", "WAYPOINT_SERVER_TLS_SKIP_VERIFY", "WAYPOINT_SERVER_TOKEN"] {
+    for foreign in
+        ["WAYPOINT_SERVER_TLS", "WAYPOINT_SERVER_TLS_SKIP_VERIFY", "WAYPOINT_SERVER_TOKEN"]
+    {
         command.env_remove(foreign);
     }
     if let Some(port) = wanted.port {

@@ -76,7 +76,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 /// Into new namespaces; the pid namespace begins with our next child.
 fn leave(user: CloneFlags) -> Result<(), Failure> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
+    let failed =
+        |what: &str, error: &dyn std::fmt::Display| Failure::new(format!("{what}: {error}"));
     let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
     unshare(user | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
         .map_err(|error| failed("unshare", &error))?;
@@ -141,9 +142,9 @@ pub(crate) async fn forward(command: &mut Command) -> Outcome {
     };
     let (mut term, mut int) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let mut hup = listen(SignalKind::hangup())?;
-    let mut child = command
-        .spawn()
-        .map_err(|error| Failure::new(format!("cannot run {:?}: {error}", command.as_std().get_program())))?;
+    let mut child = command.spawn().map_err(|error| {
+        Failure::new(format!("cannot run {:?}: {error}", command.as_std().get_program()))
+    })?;
     loop {
         let passed = tokio::select! {
             status = child.wait() => {

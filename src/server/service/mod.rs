@@ -1,0 +1,2 @@
+//! gRPC: the shell around the state.
+pub(crate) mod tokens;
