@@ -168,7 +168,7 @@ async fn an_unknown_deployment_is_asked_for_once_a_minute() {
     let handle = server.link(settings());
     server.version(version(1, 1, false)).await;
     let Call::Config { answer, .. } = server.next().await else { panic!("no config asked") };
-    answer.send(Err(Status::not_found("no such deployment"))).ok().expect("the call waits");
+    answer.send(Err(Status::not_found("no such deployment"))).expect("the call waits");
     let _configs = server.register(EntrypointConfig::default()).await;
     connected(&handle).await;
     let dials = server.dialler.dials.lock().unwrap().clone();
@@ -185,7 +185,7 @@ async fn a_login_that_is_refused_is_exchanged_anew() {
         server.version(version(1, 1, false)).await;
         if let Some(refusal) = refusal {
             let Call::Config { answer, .. } = server.next().await else { panic!("no config") };
-            answer.send(Err(refusal)).ok().expect("the call waits");
+            answer.send(Err(refusal)).expect("the call waits");
         }
     }
     let (_configs, metadata) = server.config(EntrypointConfig::default()).await;
@@ -360,7 +360,7 @@ async fn a_session_that_is_refused_or_never_opened_is_an_error() {
     let again = connection.clone();
     let opening = tokio::spawn(async move { again.exec(ExecId(1)).await.map(drop) });
     let Call::Exec { answer, .. } = server.next().await else { panic!("no session") };
-    answer.send(Err(Status::not_found("no such session"))).ok().expect("the call waits");
+    answer.send(Err(Status::not_found("no such session"))).expect("the call waits");
     assert_eq!(opening.await.unwrap(), Err(Lost { code: 5, text: "no such session".into() }));
 
     let opening = tokio::spawn(async move { connection.exec(ExecId(2)).await.map(drop) });
