@@ -138,7 +138,10 @@ impl From<tonic::Status> for Lost {
             "" => status.code().description(),
             text => text,
         };
-        Self { code: status.code() as i32, text: text.chars().take(MAX_TEXT).collect() }
+        // One line, whatever the server says: it ends up in logs and on terminals.
+        let printable = |it: char| if it.is_control() { ' ' } else { it };
+        let text = text.chars().take(MAX_TEXT).map(printable).collect();
+        Self { code: status.code() as i32, text }
     }
 }
 

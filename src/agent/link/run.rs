@@ -184,7 +184,7 @@ impl Link {
         }
     }
 
-    /// Takes the connection and every stream on it down; a room sees `None` before its errors.
+    /// Takes the connection and every stream on it down.
     fn disconnect(&mut self) {
         self.connection_to.send_if_modified(|it| it.take().is_some());
         self.configs = None;

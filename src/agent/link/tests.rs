@@ -291,6 +291,8 @@ async fn a_log_stream_that_the_server_refuses_says_why() {
         }
     };
     assert_eq!(lost, Lost { code: 5, text: "no such instance".into() });
+    assert_eq!(logs.send(vec![line("again")]).await, Err(lost), "and it stays so");
+    logs.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -394,6 +396,14 @@ async fn closing_ends_the_task_and_the_connection() {
     assert!(connection.changed().await.is_err(), "and nobody will tell more");
     configs.closed().await;
     handle.close().await; // twice is no harm
+}
+
+#[test]
+fn a_server_s_words_are_one_short_line_of_ours() {
+    let said = format!("two\nlines\u{1b}[2J{}", "x".repeat(9999));
+    let lost = Lost::from(Status::not_found(said));
+    assert!(lost.text.starts_with("two lines [2Jxx") && lost.text.len() == MAX_TEXT, "{lost}");
+    assert_eq!(Lost::from(Status::not_found("")).text, tonic::Code::NotFound.description());
 }
 
 #[tokio::test(start_paused = true)]
