@@ -94,7 +94,8 @@ impl Handle {
         self.connection.clone()
     }
 
-    /// Says goodbye to the server, within a second, and ends the link's task.
+    /// Says goodbye to the server, within a quarter of a second, and ends the link's task. Streams
+    /// that should have arrived whole are finished before.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         // An error on either side: the task has ended already.

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::codec::Streaming;
 
-/// What is queued may leave for so long when the link is closed.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// What is queued may leave for so long when the link is closed, and a room still holds on to it.
+const GOODBYE: Duration = Duration::from_millis(250);
 /// A server that sent one keepalive sends one every 5 s; after so much silence it hangs.
 const SILENCE: Duration = Duration::from_secs(20);
 

@@ -242,6 +242,18 @@ async fn a_stream_that_showed_keepalives_and_falls_silent_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_network_that_swallows_everything_is_noticed_within_a_minute() {
+    let (mut server, handle, _configs, _) = linked().await;
+    let began = tokio::time::Instant::now();
+    server.dialler.frozen.send_replace(true);
+    disconnected(&handle).await;
+    assert!(began.elapsed() <= Duration::from_secs(60), "{:?}", began.elapsed());
+    server.dialler.frozen.send_replace(false);
+    let _again = server.register(EntrypointConfig::default()).await;
+    connected(&handle).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_arrive_in_order_and_a_finished_log_ends_well() {
     let (mut server, _handle, _configs, connection) = linked().await;
     let mut logs = connection.logs().await.expect("the link is up");
