@@ -81,7 +81,9 @@ impl Entrypoint {
     #[track_caller]
     pub(crate) fn child(&self) -> i32 {
         until("the child", || {
-            process::children(self.pid()).into_iter().find(|pid| !is_agent(*pid) && process::lives(*pid))
+            process::children(self.pid())
+                .into_iter()
+                .find(|pid| !is_agent(*pid) && process::lives(*pid))
         })
     }
 
@@ -114,7 +116,8 @@ impl Entrypoint {
     #[track_caller]
     pub(crate) fn end(mut self) -> Ended {
         drop(self.process.stdin.take());
-        let status = until("the end of the entrypoint", || self.process.try_wait().expect("it is ours"));
+        let status =
+            until("the end of the entrypoint", || self.process.try_wait().expect("it is ours"));
         Ended { code: code(status), stdout: self.stdout.rest(), stderr: self.stderr.rest() }
     }
 
@@ -269,7 +272,9 @@ impl Lines {
             match self.coming.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => all += &(line + "\n"),
                 Err(RecvTimeoutError::Disconnected) => return all,
-                Err(RecvTimeoutError::Timeout) => panic!("somebody still holds its output; there was {all}"),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("somebody still holds its output; there was {all}")
+                }
             }
         }
     }

@@ -11,9 +11,10 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status, Streaming};
 use waypoint::proto::waypoint_client::WaypointClient;
 use waypoint::proto::{
-    ConfigSetRequest, ConfigVar, Deployment, ExecStreamRequest, ExecStreamResponse, GetLogStreamRequest,
-    InviteTokenRequest, ListInstancesRequest, LogBatch, UpsertDeploymentRequest, config_var,
-    exec_stream_request, exec_stream_response, get_log_stream_request, list_instances_request, r#ref, token,
+    ConfigSetRequest, ConfigVar, Deployment, ExecStreamRequest, ExecStreamResponse,
+    GetLogStreamRequest, InviteTokenRequest, ListInstancesRequest, LogBatch,
+    UpsertDeploymentRequest, config_var, exec_stream_request, exec_stream_response,
+    get_log_stream_request, list_instances_request, r#ref, token,
 };
 
 pub(crate) struct Server {
@@ -70,7 +71,10 @@ impl Server {
                 command.arg(flag).arg(path);
             }
         }
-        command.current_dir(home.path()).env("HOME", home.path()).env_remove("WAYPOINT_SERVER_ADDR");
+        command
+            .current_dir(home.path())
+            .env("HOME", home.path())
+            .env_remove("WAYPOINT_SERVER_ADDR");
         // Both streams are one, so that it does not matter where it says that it listens.
         let (read, write) = std::io::pipe().expect("a pipe");
         command.stdin(Stdio::null()).stdout(write.try_clone().expect("a descriptor")).stderr(write);
@@ -100,8 +104,10 @@ impl Server {
             _output: output,
             _home: home,
         };
-        server.tls = std::fs::exists(server._home.path().join("cert.pem")).expect("a directory of ours");
-        server.login = server.call((), async |client, request| client.bootstrap_token(request).await).token;
+        server.tls =
+            std::fs::exists(server._home.path().join("cert.pem")).expect("a directory of ours");
+        server.login =
+            server.call((), async |client, request| client.bootstrap_token(request).await).token;
         (server.deployment, server.invite) = server.deploy();
         server
     }
@@ -117,7 +123,8 @@ impl Server {
             }),
             ..Default::default()
         };
-        let made = self.call(request, async |client, request| client.upsert_deployment(request).await);
+        let made =
+            self.call(request, async |client, request| client.upsert_deployment(request).await);
         let id = made.deployment.expect("a deployment").id;
         (id.clone(), self.invite_for(&id))
     }
@@ -129,7 +136,8 @@ impl Server {
             login: Some(token::Login { entrypoint: Some(entrypoint), ..Default::default() }),
             ..Default::default()
         };
-        self.call(request, async |client, request| client.generate_invite_token(request).await).token
+        self.call(request, async |client, request| client.generate_invite_token(request).await)
+            .token
     }
 
     /// Sets variables of the app; an empty value unsets.
@@ -147,7 +155,9 @@ impl Server {
                 ..Default::default()
             })
             .collect();
-        self.call(ConfigSetRequest { variables }, async |client, request| client.set_config(request).await);
+        self.call(ConfigSetRequest { variables }, async |client, request| {
+            client.set_config(request).await
+        });
     }
 
     /// The ids of the instances that are linked now; waits until there is one.
@@ -155,7 +165,8 @@ impl Server {
     pub(crate) fn instances(&self) -> Vec<String> {
         let scope = list_instances_request::Scope::DeploymentId(self.deployment.clone());
         let request = ListInstancesRequest { scope: Some(scope), wait_timeout: "25s".into() };
-        let found = self.call(request, async |client, request| client.list_instances(request).await);
+        let found =
+            self.call(request, async |client, request| client.list_instances(request).await);
         assert!(!found.instances.is_empty(), "no instance is linked");
         found.instances.into_iter().map(|instance| instance.id).collect()
     }
@@ -171,7 +182,9 @@ impl Server {
                 let mut stream: Streaming<LogBatch> =
                     self.client.clone().get_log_stream(self.request(request)).await?.into_inner();
                 while let Some(batch) = stream.message().await? {
-                    seen.extend(batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()));
+                    seen.extend(
+                        batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()),
+                    );
                     if seen.iter().any(|line: &String| line.contains(part)) {
                         return Ok(true);
                     }
@@ -180,7 +193,10 @@ impl Server {
             })
             .await
         });
-        assert!(matches!(found, Ok(Ok(true))), "no {part:?} in the log ({found:?}); there was {seen:?}");
+        assert!(
+            matches!(found, Ok(Ok(true))),
+            "no {part:?} in the log ({found:?}); there was {seen:?}"
+        );
         seen
     }
 
@@ -194,10 +210,13 @@ impl Server {
             pty,
         };
         let (say, queue) = mpsc::channel(64);
-        say.try_send(exec_request(exec_stream_request::Event::Start(start))).expect("an empty queue");
+        say.try_send(exec_request(exec_stream_request::Event::Start(start)))
+            .expect("an empty queue");
         let stream = tokio_stream::wrappers::ReceiverStream::new(queue);
         let hear = self
-            .wait("a session", async { self.client.clone().start_exec_stream(self.request(stream)).await })
+            .wait("a session", async {
+                self.client.clone().start_exec_stream(self.request(stream)).await
+            })
             .expect("the server takes the session")
             .into_inner();
         Session { server: self, say, hear }
@@ -219,7 +238,10 @@ impl Server {
     fn call<I, O>(
         &self,
         message: I,
-        method: impl AsyncFnOnce(&mut WaypointClient<Channel>, Request<I>) -> Result<tonic::Response<O>, Status>,
+        method: impl AsyncFnOnce(
+            &mut WaypointClient<Channel>,
+            Request<I>,
+        ) -> Result<tonic::Response<O>, Status>,
     ) -> O {
         let mut client = self.client.clone();
         let request = self.request(message);
@@ -294,11 +316,13 @@ impl Session<'_> {
     #[track_caller]
     fn next(&mut self, said: &mut Said) -> bool {
         let message = self.server.wait("the session's next word", self.hear.message());
-        let message = message.expect("the session goes on").expect("an exit before the end of the stream");
+        let message =
+            message.expect("the session goes on").expect("an exit before the end of the stream");
         match message.event {
             Some(exec_stream_response::Event::Output(output)) => {
                 let stderr = exec_stream_response::output::Channel::Stderr as i32;
-                if output.channel == stderr { &mut said.stderr } else { &mut said.stdout }.extend(output.data);
+                if output.channel == stderr { &mut said.stderr } else { &mut said.stdout }
+                    .extend(output.data);
             }
             Some(exec_stream_response::Event::Exit(exit)) => {
                 said.code = exit.code;
@@ -324,7 +348,11 @@ impl Said {
 
 /// A terminal of this size.
 pub(crate) fn pty(rows: i32, cols: i32) -> Option<exec_stream_request::Pty> {
-    Some(exec_stream_request::Pty { enable: true, term: "xterm".into(), window_size: Some(size(rows, cols)) })
+    Some(exec_stream_request::Pty {
+        enable: true,
+        term: "xterm".into(),
+        window_size: Some(size(rows, cols)),
+    })
 }
 
 fn size(rows: i32, cols: i32) -> exec_stream_request::WindowSize {
@@ -343,7 +371,9 @@ async fn connect(addr: &str, certificate: Option<String>) -> WaypointClient<Chan
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{addr}")).expect("an address");
     if let Some(pem) = certificate {
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)).domain_name("localhost");
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(pem))
+            .domain_name("localhost");
         endpoint = endpoint.tls_config(tls).expect("settings of TLS");
     }
     let channel = endpoint.connect_timeout(DEADLINE).connect().await.expect("the server answers");
