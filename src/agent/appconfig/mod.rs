@@ -1,1 +1,10 @@
+//! The application's configuration: from the server's snapshots to the child's environment.
+//!
+//! `resolve` makes one view of all variables, `change` decides when it reaches the child, and
+//! `deposit` lets the next agent know what this one has done.
+mod change;
+mod deposit;
+mod resolve;
+mod run;
 
+pub(crate) use run::{Settings, run};

@@ -10,7 +10,7 @@ mod tests;
 pub(crate) use calls::{ExecFailure, Started, Stdio};
 pub(crate) use run::{Ended, Greeting, Socket};
 
-use crate::seam::block::write_command;
+use crate::seam::block::{self, write_command};
 use crate::seam::message::{Child, ExecId, Stream, ToInit, WindowSize};
 use crate::sys::{Errno, Signal, memfd};
 use calls::Calls;
@@ -83,15 +83,15 @@ impl Handle {
     pub(crate) async fn exec(&self, id: ExecId, command: Command) -> Result<Started, ExecFailure> {
         let arguments = u16::try_from(command.arguments.len()).map_err(|_| ExecFailure::TooLong)?;
         let block = write_command(&command.arguments, command.variables);
+        block::Command::parse(&block, arguments).map_err(ExecFailure::Refused)?;
         let file = memfd::create(&block).map_err(ExecFailure::HandOver)?;
         let answer = self.calls.begin(id);
         let message = ToInit::Exec { id, arguments, terminal: command.terminal };
         self.send(message, Some(file)).await.map_err(ExecFailure::HandOver)?;
         match tokio::time::timeout(START_TIMEOUT, answer).await {
             Ok(Ok(started)) => started,
-            Ok(Err(_)) => Err(ExecFailure::Overdue),
             // Should it start after all, nobody is there to take it, and it is closed.
-            Err(_) => Err(ExecFailure::Overdue),
+            Ok(Err(_)) | Err(_) => Err(ExecFailure::Overdue),
         }
     }
 

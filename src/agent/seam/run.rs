@@ -87,13 +87,8 @@ impl Socket {
         let (shutdown, shutdown_seen) = watch::channel(None);
         let inbound =
             Inbound { calls: calls.clone(), child, gaps, shutdown, outgoing: outgoing.clone() };
-        let handle = Handle {
-            outgoing,
-            calls,
-            child: child_seen,
-            gaps: gaps_seen,
-            shutdown: shutdown_seen,
-        };
+        let handle =
+            Handle { outgoing, calls, child: child_seen, gaps: gaps_seen, shutdown: shutdown_seen };
         let serving = async move {
             // Two loops, so that a full socket does not keep us from reading, nor the reverse.
             first(inbound.listen(&self), self.talk(queue)).await.either()
@@ -113,8 +108,7 @@ impl Socket {
     async fn send(&self, outgoing: &Outgoing) -> Result<(), Ended> {
         let mut buffer = [0; 64];
         let packet = outgoing.message.encode(&mut buffer);
-        let attachment: Vec<BorrowedFd<'_>> =
-            outgoing.attachment.iter().map(AsFd::as_fd).collect();
+        let attachment: Vec<BorrowedFd<'_>> = outgoing.attachment.iter().map(AsFd::as_fd).collect();
         let sent = self.0.async_io(Interest::WRITABLE, || {
             Ok(seqpacket::send(self.0.as_fd(), packet, &attachment)?)
         });
@@ -174,7 +168,9 @@ impl Inbound {
                     }
                     _ => return Err(Ended::Descriptors(count)),
                 };
-                return Ok((!self.calls.started(id, pid, stdio)).then_some(ToInit::ExecClose { id }));
+                return Ok(
+                    (!self.calls.started(id, pid, stdio)).then_some(ToInit::ExecClose { id })
+                );
             }
             ToAgent::ExecFailed { id, step, errno } => self.calls.failed(id, step, errno),
             ToAgent::ExecExited { id, exit } => self.calls.exited(id, exit),
