@@ -6,5 +6,7 @@ mod change;
 mod deposit;
 mod resolve;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use run::{Settings, run};

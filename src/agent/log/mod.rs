@@ -64,6 +64,18 @@ impl Log {
         let _ = self.0.relay.set(relay);
     }
 
+    /// For a test that listens to nothing.
+    #[cfg(test)]
+    pub(crate) fn unheard() -> Self {
+        let (_read, write) = crate::sys::fd::pipe().expect("a pipe");
+        Self::new(Console::of(std::os::fd::AsFd::as_fd(&write)))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn level(&self) -> u8 {
+        self.0.level.load(Ordering::Relaxed)
+    }
+
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
         let level = self.0.level.load(Ordering::Relaxed);
         let ours = is_ours(metadata.target());

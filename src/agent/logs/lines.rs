@@ -110,6 +110,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn however_the_bytes_are_cut_the_lines_are_the_same(
             parts in prop::collection::vec(

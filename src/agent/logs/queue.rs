@@ -228,7 +228,7 @@ mod tests {
         (20..23).for_each(|it| queue.push(line(it, &text)));
         queue.put_back(batch);
         let first = queue.batch(START).lines.swap_remove(0).text;
-        assert!(first.contains(" 6 lines "), "4 before and 2 that had no room: {first}");
+        assert!(first.contains(" 7 lines "), "4 before, and 3 that had no room: {first}");
     }
 
     #[test]

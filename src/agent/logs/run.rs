@@ -118,7 +118,11 @@ impl Shared {
 }
 
 /// One output, until its end or ours.
-async fn read(mut pipe: pipe::Receiver, shared: Arc<Shared>, mut ending: watch::Receiver<bool>) {
+pub(super) async fn read(
+    mut pipe: pipe::Receiver,
+    shared: Arc<Shared>,
+    mut ending: watch::Receiver<bool>,
+) {
     let mut lines = Lines::default();
     let mut buffer = vec![0; CHUNK];
     let take = |lines: &mut Lines, bytes: &[u8]| {
