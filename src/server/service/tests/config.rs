@@ -147,21 +147,13 @@ async fn a_destroyed_project_ends_its_instances_streams() {
 }
 
 #[tokio::test]
-async fn keepalives_come_at_once_and_then_every_five_seconds() {
+async fn who_asks_for_keepalives_gets_the_first_at_once() {
     let house = house().await;
     let peer = Peer { keepalives: true, ..house.user.clone() };
     let mut stream = peer.config_stream(&house.deployment, "I").await.expect("registered");
     let first = come(stream.message()).await.expect("fine").expect("one");
-    assert_eq!(first.inline_keepalive, "inline_keepalive");
+    assert_eq!((first.inline_keepalive.as_str(), first.config), ("inline_keepalive", None));
     assert!(come(stream.message()).await.expect("fine").expect("one").config.is_some());
-    tokio::time::pause();
-    let began = tokio::time::Instant::now();
-    for _ in 0..3 {
-        let next = come(stream.message()).await.expect("fine").expect("one");
-        assert_eq!((next.inline_keepalive.as_str(), next.config), ("inline_keepalive", None));
-    }
-    let seconds = began.elapsed().as_secs();
-    assert!((10..=15).contains(&seconds), "three in {seconds} s");
 }
 
 #[tokio::test]

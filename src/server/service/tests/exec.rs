@@ -157,24 +157,6 @@ async fn a_command_line_that_goes_ends_the_session() {
     assert_eq!(session.told().await.expect("a clean end"), None);
     registered.until(|it| it.exec.is_empty()).await;
     drop(shown);
-    let house = self::house().await;
-    let (Cli { type_in, shown }, mut session, mut registered) = running(&house).await;
-    drop(shown); // and so is a reset
-    assert_eq!(session.told().await.expect("a clean end"), None);
-    registered.until(|it| it.exec.is_empty()).await;
-    drop(type_in);
-}
-
-#[tokio::test]
-async fn a_session_that_is_not_taken_up_ends_after_fifteen_seconds() {
-    let house = house().await;
-    let mut registered = house.user.register(&house.deployment, "I").await;
-    let mut cli = Cli::start(&house.user, any_of(&house)).await;
-    assert!(matches!(cli.shown().await, Ok(Some(Shown::Open(_)))));
-    tokio::time::pause();
-    let end = cli.shown().await.expect_err("nobody took it");
-    assert_eq!(end.code(), Code::DeadlineExceeded);
-    registered.until(|it| it.exec.is_empty()).await;
 }
 
 #[tokio::test]
