@@ -96,6 +96,13 @@ impl Peer {
         self.say(Said::Output(Shown { channel, data: data.into() })).await;
     }
 
+    /// Says it and stays until the server has heard: who resets a stream takes back what it said.
+    async fn exit(mut self, code: i32) {
+        self.say(Said::Exit(Exit { code })).await;
+        drop(self.requests);
+        while let Ok(Some(_)) = self.heard.message().await {}
+    }
+
     /// All that is typed, up to its end.
     async fn typed(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
@@ -142,7 +149,7 @@ async fn input_arrives_whole_and_then_its_end() {
         run_session(io::Cursor::new(input.into_bytes()), async move |mut peer: Peer| {
             assert_eq!(peer.args, ["cat", "-u"]);
             assert_eq!(peer.typed().await, expected.into_bytes());
-            peer.say(Said::Exit(Exit { code: 0 })).await;
+            peer.exit(0).await;
         })
         .await;
     assert_eq!(outcome, Ok(0));
@@ -155,7 +162,7 @@ async fn all_output_is_written_before_the_status_is_returned() {
             peer.print(1, &"x".repeat(10_000)).await;
         }
         peer.print(2, "100% %d wrong\n").await;
-        peer.say(Said::Exit(Exit { code: 3 })).await;
+        peer.exit(3).await;
     })
     .await;
     assert_eq!((outcome, out.len()), (Ok(3), 2_000_000));
@@ -165,7 +172,7 @@ async fn all_output_is_written_before_the_status_is_returned() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_that_comes_as_minus_one_is_255() {
     let (outcome, ..) = run_session(io::empty(), async |peer: Peer| {
-        peer.say(Said::Exit(Exit { code: -1 })).await;
+        peer.exit(-1).await;
     })
     .await;
     assert_eq!(outcome, Ok(255));
