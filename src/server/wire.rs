@@ -3,6 +3,9 @@ use super::refusal::Refusal;
 use super::state::App;
 use crate::proto::r#ref;
 
+const MAX_NAME: usize = 256;
+const TOO_LONG: &str = "is longer than 256 bytes";
+
 /// # Errors
 /// `InvalidArgument` if the reference is missing, or one of its two names is.
 pub(crate) fn app(
@@ -13,6 +16,9 @@ pub(crate) fn app(
     if reference.application.is_empty() || reference.project.is_empty() {
         return Err(Refusal::invalid(field, "needs the names of a project and an application"));
     }
+    if reference.application.len() > MAX_NAME || reference.project.len() > MAX_NAME {
+        return Err(Refusal::invalid(field, TOO_LONG));
+    }
     Ok(App { project: reference.project.clone(), name: reference.application.clone() })
 }
 
@@ -21,7 +27,8 @@ pub(crate) fn project(
     field: &'static str,
 ) -> Result<String, Refusal> {
     let name = reference.map(|it| it.project.clone()).filter(|it| !it.is_empty());
-    name.ok_or_else(|| Refusal::missing(field))
+    let name = name.ok_or_else(|| Refusal::missing(field))?;
+    if name.len() > MAX_NAME { Err(Refusal::invalid(field, TOO_LONG)) } else { Ok(name) }
 }
 
 pub(crate) fn workspace(

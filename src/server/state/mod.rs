@@ -14,7 +14,7 @@ pub(crate) mod variables;
 use super::moment::Moment;
 use super::refusal::Refusal;
 use super::token::Key;
-use crate::proto::{ServerConfig, server_config};
+use crate::proto::{EntrypointConfig, ServerConfig, entrypoint_config, server_config};
 use std::collections::{BTreeMap, HashMap};
 
 /// The server's whole state.
@@ -87,9 +87,35 @@ impl State {
         self.settings.advertise_addrs = vec![address];
     }
 
+    /// All an instance has to know now. `None`: its deployment is gone.
+    pub(crate) fn snapshot(&self, instance: &fleet::Instance) -> Option<EntrypointConfig> {
+        let deployment = self.catalog.deployment(&instance.deployment)?;
+        let labels: Labels = deployment.labels.clone().into_iter().collect();
+        let view = variables::View::of_instance(&instance.app, &instance.workspace, &labels);
+        let env_vars = self.variables.resolve(&view);
+        let config_sources = if env_vars.iter().any(variables::is_dynamic) {
+            self.sources.visible(&instance.app, &instance.workspace)
+        } else {
+            Vec::new()
+        };
+        Some(EntrypointConfig {
+            exec: self.fleet.sessions(&instance.id),
+            env_vars,
+            config_sources,
+            file_change_signal: self.catalog.file_change_signal(&instance.app),
+            url_service: None,
+            deployment: Some(entrypoint_config::DeploymentInfo {
+                component: deployment.component.clone(),
+                labels: deployment.labels.clone(),
+            }),
+        })
+    }
+
     /// Forgets a project and everything that belongs to it.
     pub(crate) fn destroy_project(&mut self, name: &str) -> Result<(), Refusal> {
         self.catalog.destroy_project(name)?;
+        self.variables.forget_project(name);
+        self.sources.forget_project(name);
         Ok(())
     }
 }
