@@ -198,7 +198,7 @@ impl Server {
     #[track_caller]
     pub(crate) fn exec(&self, args: &[&str], pty: Option<exec_stream_request::Pty>) -> Session<'_> {
         self.instances();
-        let start = self.start(args, pty);
+        let start = self.beginning(args, pty);
         let (say, queue) = mpsc::channel(64);
         say.try_send(exec_request(exec_stream_request::Event::Start(start))).expect("an empty queue");
         let stream = tokio_stream::wrappers::ReceiverStream::new(queue);
@@ -219,7 +219,7 @@ impl Server {
 
     /// Whether a session gets through to the instance and back; it may be between two links.
     pub(crate) fn reaches_the_instance(&self) -> bool {
-        let start = self.start(&["true"], None);
+        let start = self.beginning(&["true"], None);
         let (say, queue) = mpsc::channel(2);
         for event in [exec_stream_request::Event::Start(start), exec_stream_request::Event::InputEof(())] {
             say.try_send(exec_request(event)).expect("an empty queue");
@@ -243,7 +243,7 @@ impl Server {
         self.process.id().try_into().expect("a pid is an i32")
     }
 
-    fn start(&self, args: &[&str], pty: Option<exec_stream_request::Pty>) -> exec_stream_request::Start {
+    fn beginning(&self, args: &[&str], pty: Option<exec_stream_request::Pty>) -> exec_stream_request::Start {
         exec_stream_request::Start {
             target: Some(exec_stream_request::start::Target::DeploymentId(self.deployment.clone())),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
