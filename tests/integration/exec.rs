@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Sessions beside the app: their bytes, their terminal, their end.
 use crate::harness::server::{Said, pty};
 use crate::harness::{Entrypoint, Server, Setup, process, until};
@@ -36,7 +33,10 @@ fn a_mebibyte_before_the_exit_is_complete() {
         let script = "head -c 1048576 /dev/zero | tr '\\0' x; exit 5";
         let mut session = server.exec(&["/bin/sh", "-c", script], terminal);
         let said = session.finish();
-        assert_eq!((said.stdout.iter().filter(|byte| **byte == b'x').count(), said.code), (1 << 20, 5));
+        assert_eq!(
+            (said.stdout.iter().filter(|byte| **byte == b'x').count(), said.code),
+            (1 << 20, 5)
+        );
     }
 }
 
@@ -120,4 +120,3 @@ fn where_sessions_are_disabled_none_runs() {
     server.expect_log("ready");
     assert!(!server.reaches_the_instance(), "a session ran");
 }
->>>>>>> tests

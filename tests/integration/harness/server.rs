@@ -193,43 +193,17 @@ impl Server {
     pub(crate) fn log(&self) -> Log<'_> {
         let scope = get_log_stream_request::Scope::DeploymentId(self.deployment.clone());
         let request = GetLogStreamRequest { scope: Some(scope), limit_backlog: -1 };
-        let stream = self.call(request, async |client, request| client.get_log_stream(request).await);
+        let stream =
+            self.call(request, async |client, request| client.get_log_stream(request).await);
         Log { server: self, stream, seen: Vec::new() }
     }
 
     /// Reads the log until a line contains `part`; all lines up to there.
     #[track_caller]
     pub(crate) fn expect_log(&self, part: &str) -> Vec<String> {
-<<<<<<< HEAD
-        let scope = get_log_stream_request::Scope::DeploymentId(self.deployment.clone());
-        let request = GetLogStreamRequest { scope: Some(scope), limit_backlog: 0 };
-        let mut seen = Vec::new();
-        let found = self.runtime.block_on(async {
-            tokio::time::timeout(DEADLINE, async {
-                let mut stream: Streaming<LogBatch> =
-                    self.client.clone().get_log_stream(self.request(request)).await?.into_inner();
-                while let Some(batch) = stream.message().await? {
-                    seen.extend(
-                        batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()),
-                    );
-                    if seen.iter().any(|line: &String| line.contains(part)) {
-                        return Ok(true);
-                    }
-                }
-                Ok::<bool, Status>(false)
-            })
-            .await
-        });
-        assert!(
-            matches!(found, Ok(Ok(true))),
-            "no {part:?} in the log ({found:?}); there was {seen:?}"
-        );
-        seen
-=======
         let mut log = self.log();
         log.expect(part);
         log.seen
->>>>>>> tests
     }
 
     /// Opens a session in the deployment; the server picks the instance.
@@ -262,13 +236,20 @@ impl Server {
     pub(crate) fn reaches_the_instance(&self) -> bool {
         let start = self.beginning(&["true"], None);
         let (say, queue) = mpsc::channel(2);
-        for event in [exec_stream_request::Event::Start(start), exec_stream_request::Event::InputEof(())] {
+        for event in
+            [exec_stream_request::Event::Start(start), exec_stream_request::Event::InputEof(())]
+        {
             say.try_send(exec_request(event)).expect("an empty queue");
         }
         let stream = tokio_stream::wrappers::ReceiverStream::new(queue);
         let answer = async {
-            let mut hear =
-                self.client.clone().start_exec_stream(self.request(stream)).await.ok()?.into_inner();
+            let mut hear = self
+                .client
+                .clone()
+                .start_exec_stream(self.request(stream))
+                .await
+                .ok()?
+                .into_inner();
             while let Some(message) = hear.message().await.ok()? {
                 if let Some(exec_stream_response::Event::Exit(exit)) = message.event {
                     return (exit.code == 0).then_some(());
@@ -284,7 +265,11 @@ impl Server {
         self.process.id().try_into().expect("a pid is an i32")
     }
 
-    fn beginning(&self, args: &[&str], pty: Option<exec_stream_request::Pty>) -> exec_stream_request::Start {
+    fn beginning(
+        &self,
+        args: &[&str],
+        pty: Option<exec_stream_request::Pty>,
+    ) -> exec_stream_request::Start {
         exec_stream_request::Start {
             target: Some(exec_stream_request::start::Target::DeploymentId(self.deployment.clone())),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
@@ -343,8 +328,11 @@ impl Log<'_> {
         while !self.seen.iter().any(|line| line.contains(part)) {
             let what = format!("{part:?} in the log");
             let batch = self.server.wait(&what, self.stream.message());
-            let batch = batch.unwrap_or_else(|error| panic!("the log ended before {what}: {error}"));
-            let Some(batch) = batch else { panic!("the log ended before {what}; there was {:?}", self.seen) };
+            let batch =
+                batch.unwrap_or_else(|error| panic!("the log ended before {what}: {error}"));
+            let Some(batch) = batch else {
+                panic!("the log ended before {what}; there was {:?}", self.seen)
+            };
             self.seen.extend(batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()));
         }
     }
