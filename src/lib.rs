@@ -1,6 +1,8 @@
 //! The map: two programs, and the rooms they are made of. `ARCHITECTURE.md` is the tour.
 mod agent;
 mod backoff;
+pub mod entrypoint;
+mod init;
 pub mod proto;
 mod seam;
 mod sys;

@@ -180,4 +180,4 @@ impl ServerCertVerifier for Anybody {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,6 @@ use super::memory::{self, Pulse};
 use super::seam::{Ended, Greeting, Socket};
 use super::{appconfig, exec, link, logs, seam};
 use crate::sys::Exit;
-use crate::sys::entry::inherited;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,20 +14,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Where init has put our end of the seam.
-const SEAM: i32 = 3;
-
-/// The process "waypoint-agent".
-pub(crate) fn main() -> Exit {
+/// The process "waypoint-agent", with its end of the seam.
+pub(crate) fn main(seam: OwnedFd) -> Exit {
     let log = Log::install();
     if let Err(error) = harden() {
         tracing::error!("the agent ends: it cannot give up its capabilities: {error}");
         return Exit::FAILURE;
     }
-    let Some(seam) = inherited(SEAM) else {
-        tracing::error!("the agent ends: nobody is at the other end; init starts it");
-        return Exit::FAILURE;
-    };
     let pulse = Arc::new(Pulse::default());
     let beat = pulse.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,7 +47,7 @@ async fn live(seam: OwnedFd, log: Log, pulse: Arc<Pulse>) -> Exit {
         Ok(greeted) => greeted,
         Err(ended) => return leave(ended),
     };
-    let (seam, serving) = socket.serve(greeting.settings.child);
+    let (seam, serving) = socket.serve();
     let house = match House::start(greeting, &seam, &log) {
         Ok(house) => house,
         Err(error) => {

@@ -1,3 +1,6 @@
 //! The program for people and the cluster.
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    waypoint::cli::main()
+}

@@ -71,9 +71,10 @@ pub(crate) enum ExecStep {
 }
 
 /// What the child is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Child {
     /// Not started yet.
+    #[default]
     Waiting,
     Running(Pid),
     /// Told to end, for a restart or for good.
@@ -164,12 +165,6 @@ impl LogLevel {
             "trace" => Self::Trace,
             _ => return None,
         })
-    }
-}
-
-impl Default for Child {
-    fn default() -> Self {
-        Self::Waiting
     }
 }
 

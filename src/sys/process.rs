@@ -2,7 +2,7 @@
 use super::fd::{check, retry};
 use super::{Errno, Exit, Pid, Signal};
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Which side of a fork we are on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,6 +69,11 @@ pub(crate) fn exit_now(exit: Exit) -> ! {
 
 pub(crate) fn own_pid() -> Option<Pid> {
     Pid::new(nix::unistd::getpid().as_raw())
+}
+
+/// The leader of the group we are in; `None` where that is outside our view.
+pub(crate) fn own_group() -> Option<Pid> {
+    Pid::new(nix::unistd::getpgrp().as_raw())
 }
 
 /// Sends a signal to one process. Source: kill(2).
@@ -151,12 +156,52 @@ pub(crate) fn place(fd: BorrowedFd<'_>, number: RawFd) -> Result<(), Errno> {
     retry(|| check(unsafe { libc::dup2(fd.as_raw_fd(), number) })).map(|_| ())
 }
 
-/// Closes every descriptor from `first` on; for the forked side only. Source: close_range(2).
-pub(crate) fn close_from(first: RawFd) {
+/// Leaves the forked side with 0, 1, 2 and these, from 3 on in their order; the flag says which
+/// of them exec keeps. Everything else is closed. Source: dup3(2), close_range(2).
+pub(crate) fn keep_only<const N: usize>(
+    kept: [(BorrowedFd<'_>, bool); N],
+) -> Result<[OwnedFd; N], Errno> {
+    let first_free = 3_i32.saturating_add(i32::try_from(N).unwrap_or(i32::MAX));
+    let mut copies = [-1; N];
+    for ((fd, _), copy) in kept.iter().zip(&mut copies) {
+        // SAFETY: F_DUPFD_CLOEXEC takes an int.
+        *copy = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, first_free) })?;
+    }
+    for (number, ((_, through_exec), copy)) in (3..).zip(kept.iter().zip(copies)) {
+        let flags = if *through_exec { 0 } else { libc::O_CLOEXEC };
+        // SAFETY: dup3 takes numbers only; what `number` was, the forked side gives up here.
+        retry(|| check(unsafe { libc::dup3(copy, number, flags) }))?;
+    }
+    close_from(first_free);
+    let mut number = 2;
+    Ok([(); N].map(|()| {
+        number = i32::saturating_add(number, 1);
+        // SAFETY: opened just above, and nobody else in this process knows it.
+        unsafe { OwnedFd::from_raw_fd(number) }
+    }))
+}
+
+/// The forked side's 0 and 1 become /dev/null, or closed where there is none.
+pub(crate) fn forget_standard() {
+    // SAFETY: the path is a NUL-terminated literal.
+    let null = super::fd::owned(unsafe {
+        libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC)
+    });
+    for number in 0..2 {
+        match &null {
+            Ok(null) => drop(place(std::os::fd::AsFd::as_fd(null), number)),
+            // SAFETY: the forked side uses it no more.
+            Err(_) => drop(unsafe { libc::close(number) }),
+        }
+    }
+}
+
+/// Source: close_range(2).
+fn close_from(first: RawFd) {
     // SAFETY: the forked side uses none of them again; nothing else is touched.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
     if result == -1 {
-        // Before Linux 5.9. The limit is the highest number that can be open.
+        // Before Linux 5.9. No container has more open.
         for fd in first..65_536 {
             // SAFETY: as above.
             unsafe { libc::close(fd) };
@@ -170,22 +215,23 @@ pub(crate) fn take_terminal(terminal: BorrowedFd<'_>) -> Result<(), Errno> {
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) }).map(|_| ())
 }
 
-/// The pids of our children as the kernel lists them, into `into`; `None` without /proc or when
-/// there are more than fit. Source: proc_pid_children(5).
+/// The pids of our children as the kernel lists them, as many as fit; `None` without /proc.
+/// Source: proc_pid_children(5).
 pub(crate) fn children(into: &mut [u8]) -> Option<impl Iterator<Item = Pid>> {
     // SAFETY: the path is a NUL-terminated literal.
     let file = super::fd::owned(unsafe {
         libc::open(c"/proc/thread-self/children".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC)
     })
     .ok()?;
-    let mut length = 0;
-    loop {
-        let room = into.get_mut(length..).filter(|it| !it.is_empty())?;
+    let mut length = 0_usize;
+    while let Some(room) = into.get_mut(length..).filter(|it| !it.is_empty()) {
         match super::fd::read(std::os::fd::AsFd::as_fd(&file), room).ok()? {
             0 => break,
-            more => length = length.checked_add(more)?,
+            more => length = length.saturating_add(more),
         }
     }
-    let text = std::str::from_utf8(into.get(..length)?).ok()?;
-    Some(text.split_ascii_whitespace().filter_map(|it| Pid::new(it.parse().ok()?)))
+    // Each pid has a space after it, so a number that was cut off is recognised and left out.
+    let list = into.get(..length)?.split_inclusive(|it| *it == b' ');
+    let whole = |it: &[u8]| std::str::from_utf8(it.strip_suffix(b" ")?).ok()?.parse().ok();
+    Some(list.filter_map(move |it| whole(it).and_then(Pid::new)))
 }

@@ -2,7 +2,7 @@
 use super::Errno;
 use super::fd::{check_size, retry};
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// The most descriptors one packet may carry.
 pub(crate) const MAX_DESCRIPTORS: usize = 3;
@@ -129,7 +129,9 @@ fn take_rights(message: &libc::msghdr) -> ([Option<OwnedFd>; MAX_DESCRIPTORS], b
             let data = unsafe { libc::CMSG_DATA(header) }.cast::<i32>();
             for index in 0..it.cmsg_len.saturating_sub(overhead) / size_of::<i32>() {
                 // SAFETY: `index` is below the count that the header's length says.
-                let raw = unsafe { data.add(index).read_unaligned() };
+                let place = unsafe { data.add(index) };
+                // SAFETY: as above; the data of a message need not be aligned for an int.
+                let raw = unsafe { place.read_unaligned() };
                 // SAFETY: the kernel has installed this descriptor for us with this very packet.
                 let fd = unsafe { OwnedFd::from_raw_fd(raw) };
                 match taken.get_mut(count) {
@@ -161,6 +163,7 @@ impl Received {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
     fn a_packet_stays_whole_and_brings_its_descriptors() {

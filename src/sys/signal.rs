@@ -85,7 +85,7 @@ impl Signal {
             };
             u8::try_from(NAMES.iter().position(|known| *known == alias)?).ok()? + 1
         };
-        Self::new(number).filter(|_| number < 32 || number >= RTMIN)
+        Self::new(number).filter(|_| !(32..RTMIN).contains(&number))
     }
 }
 

@@ -12,12 +12,12 @@ struct Line {
     length: usize,
 }
 
-/// Writes `waypoint: ` and the text. Control characters are shown as `?`: names of programs and
+/// Writes the text and a newline. Control characters are shown as `?`: names of programs and
 /// variables come from outside, and this may be a terminal.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     let mut line = Line { bytes: [0; MAX_LINE], length: 0 };
     // Cut, if it is too long: that is what the error would say.
-    let _ = line.write_fmt(format_args!("waypoint: {text}"));
+    let _ = line.write_fmt(text);
     let end = line.length.min(MAX_LINE.saturating_sub(1));
     if let Some(last) = line.bytes.get_mut(end) {
         *last = b'\n';

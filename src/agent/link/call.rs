@@ -102,7 +102,7 @@ impl Credentials {
         Ok(())
     }
 
-    fn add_to(&self, headers: &mut HeaderMap) {
+    pub(super) fn add_to(&self, headers: &mut HeaderMap) {
         let ours = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         headers.extend(ours.iter().map(|(name, value)| (name.clone(), value.clone())));
     }

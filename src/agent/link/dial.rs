@@ -174,5 +174,5 @@ async fn ask(io: &mut Box<dyn Io>, request: &str) -> Result<(), String> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 mod tests;

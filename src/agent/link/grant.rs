@@ -92,3 +92,6 @@ async fn send(
     let body = Limited::new(response.into_body(), oauth::MAX_ANSWER).collect().await?;
     Ok((status, body.to_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,9 +21,9 @@ mod resolve;
 mod run;
 mod session;
 mod stream;
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 pub(crate) mod testing;
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 mod tests;
 pub(crate) mod wire;
 

@@ -115,10 +115,11 @@ pub(super) fn interleave(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let (mut v4, mut v6): (Vec<_>, Vec<_>) = addresses.into_iter().partition(IpAddr::is_ipv4);
     (v4, v6) = (v4.into_iter().rev().collect(), v6.into_iter().rev().collect());
     let mut sorted = vec![];
-    while sorted.len() < MAX_ADDRESSES && (!v4.is_empty() || !v6.is_empty()) {
+    while !v4.is_empty() || !v6.is_empty() {
         sorted.extend(v4.pop());
         sorted.extend(v6.pop());
     }
+    sorted.truncate(MAX_ADDRESSES);
     sorted
 }
 

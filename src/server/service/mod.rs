@@ -1,0 +1,4 @@
+//! gRPC: the shell around the state.
+pub(crate) mod tokens;
+#[derive(Clone)]
+pub(crate) struct Service;
