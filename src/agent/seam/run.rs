@@ -85,8 +85,7 @@ impl Socket {
         let (gaps, gaps_seen) = watch::channel(Gaps::default());
         let (shutdown, shutdown_seen) = watch::channel(None);
         let inbound = Inbound { calls: calls.clone(), gaps, shutdown, outgoing: outgoing.clone() };
-        let handle =
-            Handle { outgoing, calls, child: child_seen, gaps: gaps_seen, shutdown: shutdown_seen };
+        let handle = Handle { outgoing, calls, gaps: gaps_seen, shutdown: shutdown_seen };
         let serving = async move {
             // Two loops, so that a full socket does not keep us from reading, nor the reverse.
             first(inbound.listen(&self), self.talk(queue)).await.either()
