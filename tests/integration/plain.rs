@@ -16,9 +16,7 @@ fn the_childs_exit_status_is_ours() {
 #[test]
 fn a_child_that_a_signal_killed_is_128_and_its_number() {
     for signal in [1, 2, 3, 6, 9, 10, 11, 13, 15, 34, 64] {
-        Setup::new(["/bin/bash", "-c", &format!("kill -{signal} $$")])
-            .spawn()
-            .expect_exit(128 + signal);
+        Setup::script(&format!("kill -{signal} $$")).spawn().expect_exit(128 + signal);
     }
 }
 
@@ -155,7 +153,7 @@ fn stdin_stdout_and_stderr_are_the_callers() {
 
 #[test]
 fn the_childs_streams_are_the_very_files_we_were_given() {
-    let mut app = Setup::script("echo ready; read end").stdin_piped().spawn();
+    let mut app = Setup::script("echo ready; read end; exit 0").stdin_piped().spawn();
     app.expect_line("ready");
     let child = app.child();
     for number in 0..3 {
@@ -175,7 +173,7 @@ fn closed_streams_do_not_matter() {
 
 #[test]
 fn further_descriptors_are_the_childs_and_not_ours() {
-    let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end")
+    let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end; exit 0")
         .stdin_piped()
         .spawn();
     app.expect_line("ready");
@@ -201,20 +199,19 @@ fn the_environment_is_the_callers_byte_for_byte() {
 
 #[test]
 fn the_callers_signal_dispositions_and_mask_are_the_childs() {
-    let show = "exec grep -E '^Sig(Blk|Ign)' /proc/self/status";
+    let show = "grep -E '^Sig(Blk|Ign)' /proc/self/status";
     for habit in ["", "trap '' PIPE;", "trap '' HUP USR1 CHLD;", "trap '' TTOU INT QUIT;"] {
-        let direct =
-            Setup::below(&format!("{habit} shift; exec \"$@\""), show).spawn().expect_exit(0);
-        let through = Setup::below(&format!("{habit} exec \"$@\""), show).spawn().expect_exit(0);
+        let direct = Setup::below(&format!("{habit} exec {show}"), "").spawn().expect_exit(0);
+        let through =
+            Setup::below(&format!("{habit} exec \"$1\" {show}"), "").spawn().expect_exit(0);
         assert_eq!(through.stdout, direct.stdout, "after {habit:?}");
     }
 }
 
 #[test]
 fn a_caller_that_blocks_every_signal_does_not_hang_us() {
-    let shell = "exec env --block-signal \"$@\"";
-    let ended =
-        Setup::below(shell, "grep ^SigBlk /proc/self/status; exit 4").spawn().expect_exit(4);
+    let shell = "exec env --block-signal \"$1\" grep ^SigBlk /proc/self/status";
+    let ended = Setup::below(shell, "").spawn().expect_exit(0);
     assert!(
         !ended.stdout.contains("0000000000000000"),
         "the mask is the child's: {}",
@@ -230,7 +227,7 @@ fn a_caller_that_ignores_sigchld_does_not_hang_us() {
 #[test]
 fn our_directory_is_the_root_and_the_childs_is_the_callers() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut setup = Setup::script("echo \"in $PWD\"; read end").stdin_piped();
+    let mut setup = Setup::script("echo \"in $PWD\"; read end; exit 0").stdin_piped();
     setup.0.current_dir(dir.path());
     let mut app = setup.spawn();
     assert_eq!(app.expect_prefix("in "), dir.path().to_str().expect("UTF-8"));
@@ -242,7 +239,8 @@ fn our_directory_is_the_root_and_the_childs_is_the_callers() {
 #[test]
 fn without_a_server_there_is_one_process_with_one_thread() {
     for (name, value) in [("UNRELATED", "1"), ("WAYPOINT_CEB_DISABLE", "1")] {
-        let mut setup = Setup::script("echo ready; read end").stdin_piped().env(name, value);
+        let mut setup =
+            Setup::script("echo ready; read end; exit 0").stdin_piped().env(name, value);
         if name == "WAYPOINT_CEB_DISABLE" {
             setup =
                 setup.env("WAYPOINT_SERVER_ADDR", "127.0.0.1:1").env("WAYPOINT_DEPLOYMENT_ID", "x");

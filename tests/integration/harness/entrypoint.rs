@@ -155,10 +155,25 @@ impl Setup {
         Self::of(command)
     }
 
+    /// The same, started by this program and its arguments.
+    pub(crate) fn through<S: AsRef<OsStr>>(self, starter: impl IntoIterator<Item = S>) -> Self {
+        let mut starter = starter.into_iter();
+        let mut command = Command::new(starter.next().expect("a program"));
+        command.args(starter).arg(self.0.get_program()).args(self.0.get_args());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self::of(command)
+    }
+
     fn of(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("WAYPOINT_") || name == "PORT" {
+            let foreign = name.to_string_lossy().starts_with("WAYPOINT_") || name == "PORT";
+            if foreign && !command.get_envs().any(|(known, _)| known == name) {
                 command.env_remove(name);
             }
         }

@@ -3,6 +3,7 @@ use super::entrypoint::Lines;
 use super::{DEADLINE, dist, process};
 use std::future::Future;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -29,6 +30,13 @@ pub(crate) struct Server {
     process: Child,
     _output: Lines,
     _home: TempDir,
+}
+
+/// The log of a deployment, seen from the client.
+pub(crate) struct Log<'a> {
+    server: &'a Server,
+    stream: Streaming<LogBatch>,
+    pub(crate) seen: Vec<String>,
 }
 
 /// One exec session, seen from the client.
@@ -140,18 +148,27 @@ impl Server {
             .token
     }
 
-    /// Sets variables of the app; an empty value unsets.
+    /// Sets variables of the app.
     pub(crate) fn set(&self, variables: &[(&str, &str)]) {
+        let value = |text: &str| config_var::Value::Static(text.into());
+        self.set_config(variables.iter().map(|(name, text)| (*name, value(text))).collect());
+    }
+
+    pub(crate) fn unset(&self, name: &str) {
+        self.set_config(vec![(name, config_var::Value::Unset(()))]);
+    }
+
+    fn set_config(&self, variables: Vec<(&str, config_var::Value)>) {
         let target = config_var::Target {
             app_scope: Some(config_var::target::AppScope::Application(app())),
             ..Default::default()
         };
         let variables = variables
-            .iter()
+            .into_iter()
             .map(|(name, value)| ConfigVar {
                 target: Some(target.clone()),
-                name: (*name).into(),
-                value: Some(config_var::Value::Static((*value).into())),
+                name: name.into(),
+                value: Some(value),
                 ..Default::default()
             })
             .collect();
@@ -171,44 +188,29 @@ impl Server {
         found.instances.into_iter().map(|instance| instance.id).collect()
     }
 
+    /// The deployment's log, from its beginning on, as it grows.
+    #[track_caller]
+    pub(crate) fn log(&self) -> Log<'_> {
+        let scope = get_log_stream_request::Scope::DeploymentId(self.deployment.clone());
+        let request = GetLogStreamRequest { scope: Some(scope), limit_backlog: -1 };
+        let stream =
+            self.call(request, async |client, request| client.get_log_stream(request).await);
+        Log { server: self, stream, seen: Vec::new() }
+    }
+
     /// Reads the log until a line contains `part`; all lines up to there.
     #[track_caller]
     pub(crate) fn expect_log(&self, part: &str) -> Vec<String> {
-        let scope = get_log_stream_request::Scope::DeploymentId(self.deployment.clone());
-        let request = GetLogStreamRequest { scope: Some(scope), limit_backlog: 0 };
-        let mut seen = Vec::new();
-        let found = self.runtime.block_on(async {
-            tokio::time::timeout(DEADLINE, async {
-                let mut stream: Streaming<LogBatch> =
-                    self.client.clone().get_log_stream(self.request(request)).await?.into_inner();
-                while let Some(batch) = stream.message().await? {
-                    seen.extend(
-                        batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()),
-                    );
-                    if seen.iter().any(|line: &String| line.contains(part)) {
-                        return Ok(true);
-                    }
-                }
-                Ok::<bool, Status>(false)
-            })
-            .await
-        });
-        assert!(
-            matches!(found, Ok(Ok(true))),
-            "no {part:?} in the log ({found:?}); there was {seen:?}"
-        );
-        seen
+        let mut log = self.log();
+        log.expect(part);
+        log.seen
     }
 
     /// Opens a session in the deployment; the server picks the instance.
     #[track_caller]
     pub(crate) fn exec(&self, args: &[&str], pty: Option<exec_stream_request::Pty>) -> Session<'_> {
         self.instances();
-        let start = exec_stream_request::Start {
-            target: Some(exec_stream_request::start::Target::DeploymentId(self.deployment.clone())),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            pty,
-        };
+        let start = self.beginning(args, pty);
         let (say, queue) = mpsc::channel(64);
         say.try_send(exec_request(exec_stream_request::Event::Start(start)))
             .expect("an empty queue");
@@ -230,8 +232,49 @@ impl Server {
         session.finish()
     }
 
+    /// Whether a session gets through to the instance and back; it may be between two links.
+    pub(crate) fn reaches_the_instance(&self) -> bool {
+        let start = self.beginning(&["true"], None);
+        let (say, queue) = mpsc::channel(2);
+        for event in
+            [exec_stream_request::Event::Start(start), exec_stream_request::Event::InputEof(())]
+        {
+            say.try_send(exec_request(event)).expect("an empty queue");
+        }
+        let stream = tokio_stream::wrappers::ReceiverStream::new(queue);
+        let answer = async {
+            let mut hear = self
+                .client
+                .clone()
+                .start_exec_stream(self.request(stream))
+                .await
+                .ok()?
+                .into_inner();
+            while let Some(message) = hear.message().await.ok()? {
+                if let Some(exec_stream_response::Event::Exit(exit)) = message.event {
+                    return (exit.code == 0).then_some(());
+                }
+            }
+            None
+        };
+        let limited = async { tokio::time::timeout(Duration::from_secs(3), answer).await };
+        self.runtime.block_on(limited).ok().flatten().is_some()
+    }
+
     pub(crate) fn pid(&self) -> i32 {
         self.process.id().try_into().expect("a pid is an i32")
+    }
+
+    fn beginning(
+        &self,
+        args: &[&str],
+        pty: Option<exec_stream_request::Pty>,
+    ) -> exec_stream_request::Start {
+        exec_stream_request::Start {
+            target: Some(exec_stream_request::start::Target::DeploymentId(self.deployment.clone())),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            pty,
+        }
     }
 
     #[track_caller]
@@ -275,6 +318,23 @@ impl Drop for Server {
     fn drop(&mut self) {
         process::kill_tree(self.pid());
         super::seen_within(DEADLINE, || self.process.try_wait().ok().flatten());
+    }
+}
+
+impl Log<'_> {
+    /// Reads on until a line contains `part`; it may have been read already.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, part: &str) {
+        while !self.seen.iter().any(|line| line.contains(part)) {
+            let what = format!("{part:?} in the log");
+            let batch = self.server.wait(&what, self.stream.message());
+            let batch =
+                batch.unwrap_or_else(|error| panic!("the log ended before {what}: {error}"));
+            let Some(batch) = batch else {
+                panic!("the log ended before {what}; there was {:?}", self.seen)
+            };
+            self.seen.extend(batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()));
+        }
     }
 }
 
