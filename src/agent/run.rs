@@ -6,6 +6,7 @@ use super::memory::{self, Pulse};
 use super::seam::{Ended, Greeting, Socket};
 use super::{appconfig, exec, link, logs, seam};
 use crate::sys::Exit;
+use crate::sys::entry::inherited;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,13 +15,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// The process "waypoint-agent", with its end of the seam.
-pub(crate) fn main(seam: OwnedFd) -> Exit {
+/// Where init has put our end of the seam.
+const SEAM: i32 = 3;
+
+/// The process "waypoint-agent".
+pub(crate) fn main() -> Exit {
     let log = Log::install();
     if let Err(error) = harden() {
         tracing::error!("the agent ends: it cannot give up its capabilities: {error}");
         return Exit::FAILURE;
     }
+    let Some(seam) = inherited(SEAM) else {
+        tracing::error!("the agent ends: nobody is at the other end; init starts it");
+        return Exit::FAILURE;
+    };
     let pulse = Arc::new(Pulse::default());
     let beat = pulse.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
