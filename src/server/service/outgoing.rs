@@ -138,8 +138,6 @@ impl<T: Streamed> Stream for Outgoing<T> {
     }
 }
 
-impl<T> Unpin for Outgoing<T> {}
-
 /// The next message of a peer that is no keepalive; `None` when it has half-closed.
 pub(crate) async fn next<T: Streamed>(incoming: &mut Streaming<T>) -> Result<Option<T>, Status> {
     loop {
