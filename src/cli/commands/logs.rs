@@ -185,7 +185,7 @@ struct Held {
 impl Held {
     fn push(&mut self, instance: &str, text: String) {
         self.lines.push((instance.to_owned(), text));
-        if self.lines.len() % (2 * self.most + 4096) == 0 {
+        if self.lines.len().is_multiple_of(2 * self.most + 4096) {
             self.trim();
         }
     }
