@@ -1,8 +1,12 @@
 //! The map: two programs, and the rooms they are made of. `ARCHITECTURE.md` is the tour.
 mod agent;
+mod backoff;
+pub mod entrypoint;
+mod init;
 pub mod proto;
 mod seam;
 mod sys;
+mod tls;
 mod token;
 
 #[cfg(feature = "server")]

@@ -1,3 +1,4 @@
 //! The program that goes into images: init, and by another name its agent.
+#![no_main]
 
-fn main() {}
+waypoint::entry!(waypoint::entrypoint::main);

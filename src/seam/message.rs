@@ -6,6 +6,7 @@ mod codec;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use crate::sys::WindowSize;
 use crate::sys::{Errno, Exit, Pid, Signal};
 use codec::{Reader, Writer};
 
@@ -21,15 +22,6 @@ const VERSION: u8 = 1;
 /// An exec session, by the index the server gave it. A restarted server begins at 1 again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ExecId(pub(crate) i64);
-
-/// A terminal's size: characters, and pixels where known. Source: ioctl_tty(2), TIOCSWINSZ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct WindowSize {
-    pub(crate) rows: u16,
-    pub(crate) columns: u16,
-    pub(crate) x_pixels: u16,
-    pub(crate) y_pixels: u16,
-}
 
 /// From the agent to init.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,9 +71,10 @@ pub(crate) enum ExecStep {
 }
 
 /// What the child is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Child {
     /// Not started yet.
+    #[default]
     Waiting,
     Running(Pid),
     /// Told to end, for a restart or for good.
@@ -172,12 +165,6 @@ impl LogLevel {
             "trace" => Self::Trace,
             _ => return None,
         })
-    }
-}
-
-impl Default for Child {
-    fn default() -> Self {
-        Self::Waiting
     }
 }
 

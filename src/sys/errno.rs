@@ -8,9 +8,16 @@ pub(crate) struct Errno(pub(crate) i32);
 impl Errno {
     pub(crate) const AGAIN: Self = Self(libc::EAGAIN);
     pub(crate) const INTR: Self = Self(libc::EINTR);
+    pub(crate) const NOT_FOUND: Self = Self(libc::ENOENT);
+    pub(crate) const ACCESS: Self = Self(libc::EACCES);
+    pub(crate) const EXEC_FORMAT: Self = Self(libc::ENOEXEC);
+    pub(crate) const NO_CALL: Self = Self(libc::ENOSYS);
+    pub(crate) const NOT_PERMITTED: Self = Self(libc::EPERM);
+    pub(crate) const NO_PROCESS: Self = Self(libc::ESRCH);
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const TIMED_OUT: Self = Self(libc::ETIMEDOUT);
     pub(crate) const INVALID: Self = Self(libc::EINVAL);
+    pub(crate) const NOT_SUPPORTED: Self = Self(libc::EOPNOTSUPP);
     pub(crate) const BAD_MESSAGE: Self = Self(libc::EBADMSG);
 
     /// The error of the system call that has just failed.

@@ -22,6 +22,7 @@ impl Signal {
     pub(crate) const INT: Self = Self::standard(libc::SIGINT);
     pub(crate) const QUIT: Self = Self::standard(libc::SIGQUIT);
     pub(crate) const KILL: Self = Self::standard(libc::SIGKILL);
+    pub(crate) const PIPE: Self = Self::standard(libc::SIGPIPE);
     pub(crate) const TERM: Self = Self::standard(libc::SIGTERM);
     pub(crate) const CHLD: Self = Self::standard(libc::SIGCHLD);
     pub(crate) const CONT: Self = Self::standard(libc::SIGCONT);
@@ -84,7 +85,7 @@ impl Signal {
             };
             u8::try_from(NAMES.iter().position(|known| *known == alias)?).ok()? + 1
         };
-        Self::new(number).filter(|_| number < 32 || number >= RTMIN)
+        Self::new(number).filter(|_| !(32..RTMIN).contains(&number))
     }
 }
 

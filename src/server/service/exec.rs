@@ -273,3 +273,50 @@ async fn pass_on(
 async fn tell(out: &Out<EntrypointExecResponse>, event: ToEntrypoint) -> Result<(), Status> {
     out.send(EntrypointExecResponse { event: Some(event), ..Default::default() }).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::exec_stream_request::Start;
+    use crate::proto::instance::Type;
+    use crate::server::state::{App, fleet::Instance};
+
+    fn waiting() -> (Lease, oneshot::Receiver<()>) {
+        let service = Service::new(Hub::new().expect("a hub"));
+        let app = App { project: "p".into(), name: "a".into() };
+        let instance = Instance {
+            id: "I".into(),
+            deployment: "D".into(),
+            app,
+            workspace: "default".into(),
+            kind: Type::LongRunning,
+            disable_exec: false,
+            generation: 0,
+        };
+        service.hub.change(|state, _| state.fleet.register(instance)).expect("registered");
+        let target = Some(start::Target::InstanceId("I".into()));
+        let start = Start { target, args: vec!["sh".into()], pty: None };
+        let (_, input) = mpsc::channel(1);
+        let (output, _) = mpsc::channel(1);
+        let (taken, picked_up) = oneshot::channel();
+        (open(&service, start, Pipe { input, output, taken }).expect("open"), picked_up)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_is_not_taken_up_ends_after_fifteen_seconds() {
+        let (lease, mut picked_up) = waiting();
+        let began = tokio::time::Instant::now();
+        let end = not_picked_up(&lease, &mut picked_up).await;
+        assert_eq!((end.code(), began.elapsed()), (Code::DeadlineExceeded, PICK_UP));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_was_taken_up_may_last() {
+        let (lease, mut picked_up) = waiting();
+        lease.hub.quietly(|state| state.fleet.take(lease.index, "I", None)).expect("ours");
+        let pipe = lease.pipes.lock().remove(&lease.index).expect("it waits");
+        pipe.taken.send(()).expect("somebody waits");
+        let hour = Duration::from_secs(3600);
+        timeout(hour, not_picked_up(&lease, &mut picked_up)).await.expect_err("no end");
+    }
+}

@@ -145,3 +145,64 @@ pub(crate) async fn next<T: Streamed>(incoming: &mut Streaming<T>) -> Result<Opt
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+    use tokio::time::Instant;
+    use tokio_stream::StreamExt;
+
+    fn asking() -> MetadataMap {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("wp-inline-keepalives", "true".parse().expect("ASCII"));
+        metadata
+    }
+
+    #[test]
+    fn a_keepalive_has_the_bytes_that_every_peer_knows() {
+        let bytes = LogBatch::keepalive().expect("it has room").encode_to_vec();
+        assert_eq!(bytes, b"\x82\x90\xbc\xfd\x02\x10inline_keepalive");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keepalives_come_at_once_and_then_every_five_seconds() {
+        let hub = Hub::new().expect("a hub");
+        let idle = |_: Out<LogBatch>| std::future::pending();
+        let mut stream = answer(&hub, &asking(), Phase::Closing, idle).into_inner();
+        let began = Instant::now();
+        for seconds in [0, 5, 10, 15] {
+            let next = stream.next().await.expect("no end").expect("fine");
+            assert!(next.is_keepalive());
+            assert_eq!(began.elapsed().as_secs(), seconds);
+        }
+        hub.enter(Phase::Closing);
+        let end = stream.next().await.expect("a word").expect_err("the end");
+        assert_eq!(end.code(), tonic::Code::Unavailable);
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_ask_gets_no_keepalive() {
+        let hub = Hub::new().expect("a hub");
+        let late = |out: Out<LogBatch>| async move {
+            tokio::time::sleep(EVERY * 3).await;
+            out.send(LogBatch { deployment_id: "D".into(), ..Default::default() }).await
+        };
+        let mut stream = answer(&hub, &MetadataMap::new(), Phase::Closing, late).into_inner();
+        assert_eq!(stream.next().await.expect("one").expect("fine").deployment_id, "D");
+        assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_task_whose_peer_has_gone_is_dropped_where_it_waits() {
+        let (held, dropped) = tokio::sync::oneshot::channel::<()>();
+        let hub = Hub::new().expect("a hub");
+        let stuck = |_: Out<LogBatch>| async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        drop(answer(&hub, &asking(), Phase::Closing, stuck));
+        assert!(dropped.await.is_err());
+    }
+}

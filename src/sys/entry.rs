@@ -1,0 +1,116 @@
+//! How the entrypoint begins: before the standard library could change anything.
+use super::Errno;
+use super::fd::owned;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+/// Makes a program's `main` of a function without arguments that returns its exit status.
+///
+/// Rust's own start-up ignores SIGPIPE, opens /dev/null for closed standard descriptors and
+/// installs handlers on a second stack; a child would inherit the first two. So the C library
+/// calls us directly.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn main() -> i32 {
+            i32::from($main())
+        }
+    };
+}
+
+/// Takes a descriptor that whoever started us has placed for us; once.
+pub(crate) fn inherited(number: RawFd) -> Option<OwnedFd> {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let fd = number;
+    // SAFETY: F_GETFD only asks whether the number is open.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
+        return None;
+    }
+    let fd = owned(fd).ok()?;
+    fcntl(fd.as_fd(), FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).ok()?;
+    Some(fd)
+}
+
+/// Runs `write` with one of the standard descriptors, which nobody closes while we live.
+pub(crate) fn standard(number: RawFd) -> Option<std::os::fd::BorrowedFd<'static>> {
+    // SAFETY: F_GETFD only asks whether the number is open.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+        return None;
+    }
+    // SAFETY: it is open, and neither init nor agent ever closes 0, 1 or 2 in its own process.
+    Some(unsafe { std::os::fd::BorrowedFd::borrow_raw(number) })
+}
+
+/// The environment as it was given to us: every entry, in its order, whatever its bytes.
+pub(crate) fn environment() -> Vec<CString> {
+    let mut all = Vec::new();
+    for_each_entry(|entry| all.push(entry.to_owned()));
+    all
+}
+
+/// Overwrites the value of a variable in the block that /proc/1/environ shows; init has its copy.
+/// Source: proc_pid_environ(5).
+pub(crate) fn wipe(name: &str) {
+    for_each_entry(|entry| {
+        let bytes = entry.to_bytes();
+        let is_it = bytes.strip_prefix(name.as_bytes()).is_some_and(|it| it.starts_with(b"="));
+        if is_it {
+            let value = bytes.len().saturating_sub(name.len()).saturating_sub(1);
+            let start = entry.as_ptr().wrapping_add(name.len()).wrapping_add(1).cast_mut();
+            // SAFETY: the value's bytes lie in our own, writable stack area; init has one thread
+            // and keeps no other reference into it.
+            unsafe { std::ptr::write_bytes(start, b'*', value) };
+        }
+    });
+}
+
+fn for_each_entry(mut visit: impl FnMut(&CStr)) {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    // SAFETY: the C library's table; nothing in this program calls setenv.
+    let mut entry = unsafe { environ };
+    while !entry.is_null() {
+        // SAFETY: the table ends with a null, which ends the loop before we pass it.
+        let text = unsafe { *entry };
+        if text.is_null() {
+            return;
+        }
+        // SAFETY: not null, so a C string of the table.
+        visit(unsafe { CStr::from_ptr(text) });
+        entry = entry.wrapping_add(1);
+    }
+}
+
+/// A descriptor to our own file, by which agent and shim are started whatever the app does to the
+/// paths. Taken at start, before any chdir. Source: proc_pid_exe(5), getauxval(3) AT_EXECFN.
+pub(crate) fn own_file() -> Result<OwnedFd, Errno> {
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    // SAFETY: the path is a NUL-terminated literal.
+    let by_proc = owned(unsafe { libc::open(c"/proc/self/exe".as_ptr(), flags) });
+    by_proc.or_else(|error| {
+        // SAFETY: getauxval only reads what the kernel left on our stack.
+        let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
+        if name.is_null() {
+            return Err(error);
+        }
+        // SAFETY: the kernel's C string, which stays for as long as we run.
+        owned(unsafe { libc::open(name, flags) })
+    })
+}
+
+/// The directory we were started in, for those we start; and `/` becomes ours, so that we keep
+/// nobody from unmounting. A directory we may not open stays the current one.
+pub(crate) fn leave_directory() -> Option<OwnedFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: the path is a NUL-terminated literal.
+    let here = owned(unsafe { libc::open(c".".as_ptr(), flags) }).ok()?;
+    nix::unistd::chdir("/").ok()?;
+    Some(here)
+}
+
+/// Goes back there; for the forked side.
+pub(crate) fn return_to(directory: &OwnedFd) -> Result<(), Errno> {
+    Ok(nix::unistd::fchdir(directory)?)
+}
