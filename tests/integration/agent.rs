@@ -41,7 +41,8 @@ fn the_app_does_not_notice_that_its_agent_is_killed_a_hundred_times() {
 #[test]
 fn an_agent_that_stands_still_is_replaced() {
     let server = Server::start();
-    let mut app = Setup::script(COUNTS).linked(&server).env("WAYPOINT_CEB_AGENT_TIMEOUT", "1s").spawn();
+    let mut app =
+        Setup::script(COUNTS).linked(&server).env("WAYPOINT_CEB_AGENT_TIMEOUT", "1s").spawn();
     let mut next = Counter(0);
     next.line(&mut app);
     let (child, old) = (app.child(), app.agent());
@@ -99,7 +100,8 @@ fn a_reader_who_stands_still_does_not_keep_a_stop_from_the_app() {
     until("a flood that stands still", || {
         written.push(process::number(yes, "io", "wchar"));
         let last: Vec<_> = written.iter().rev().take(40).collect();
-        (last.len() == 40 && **last.first()? > Some(0) && last.iter().all(|one| *one == last[0])).then_some(())
+        (last.len() == 40 && **last.first()? > Some(0) && last.iter().all(|one| *one == last[0]))
+            .then_some(())
     });
     app.signal(Signal::SIGTERM);
     app.expect_error("got it");

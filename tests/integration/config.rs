@@ -54,7 +54,8 @@ fn a_variable_that_is_unset_goes() {
 fn a_child_that_does_not_stop_keeps_its_successor_waiting_and_a_stop_from_outside_wins() {
     let server = Server::start();
     server.set(&[("GREETING", "first")]);
-    let stubborn = "trap 'echo told' TERM; echo \"greeting: $GREETING\"; while :; do sleep 0.02; done";
+    let stubborn =
+        "trap 'echo told' TERM; echo \"greeting: $GREETING\"; while :; do sleep 0.02; done";
     let mut app = Setup::script(stubborn).linked(&server).spawn();
     assert_eq!(app.expect_prefix("greeting: "), "first");
     let child = app.child();
@@ -91,7 +92,8 @@ fn nobody_below_us_sees_the_token() {
     let session = server.run(&["env"]).text();
     assert!(session.contains("PATH="), "the session has an environment: {session}");
     assert!(!session.contains(&server.invite), "a session sees the token");
-    for (who, pid) in [("init", app.pid()), ("the child", app.child()), ("the agent", app.agent())] {
+    for (who, pid) in [("init", app.pid()), ("the child", app.child()), ("the agent", app.agent())]
+    {
         let environ = process::environment(pid).join("\n") + &process::text(pid, "cmdline");
         assert!(!environ.contains(&server.invite), "{who} shows the token");
     }

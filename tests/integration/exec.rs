@@ -33,7 +33,10 @@ fn a_mebibyte_before_the_exit_is_complete() {
         let script = "head -c 1048576 /dev/zero | tr '\\0' x; exit 5";
         let mut session = server.exec(&["/bin/sh", "-c", script], terminal);
         let said = session.finish();
-        assert_eq!((said.stdout.iter().filter(|byte| **byte == b'x').count(), said.code), (1 << 20, 5));
+        assert_eq!(
+            (said.stdout.iter().filter(|byte| **byte == b'x').count(), said.code),
+            (1 << 20, 5)
+        );
     }
 }
 

@@ -78,7 +78,8 @@ fn a_required_server_is_waited_for_until_it_is_there() {
     let mut app = app.spawn();
     until("three attempts", || (gate.attempts.load(Ordering::Relaxed) >= 3).then_some(()));
     let agent = app.agent();
-    let others = crate::harness::process::children(app.pid()).into_iter().filter(|pid| *pid != agent);
+    let others =
+        crate::harness::process::children(app.pid()).into_iter().filter(|pid| *pid != agent);
     assert_eq!(others.collect::<Vec<_>>(), [0; 0], "the child must wait for its server");
     gate.open.store(true, Ordering::Relaxed);
     app.expect_line("started with hello");
@@ -86,11 +87,14 @@ fn a_required_server_is_waited_for_until_it_is_there() {
 }
 
 fn quick() -> Setup {
-    Setup::script("echo started with $GREETING; exit 7").env("WAYPOINT_CEB_START_TIMEOUT", START_TIMEOUT)
+    Setup::script("echo started with $GREETING; exit 7")
+        .env("WAYPOINT_CEB_START_TIMEOUT", START_TIMEOUT)
 }
 
 fn aimed_at(addr: &str) -> Setup {
-    quick().env("WAYPOINT_SERVER_ADDR", addr).env("WAYPOINT_DEPLOYMENT_ID", "01GBY4T0GH8QVD8VDJ5RT0D4S4")
+    quick()
+        .env("WAYPOINT_SERVER_ADDR", addr)
+        .env("WAYPOINT_DEPLOYMENT_ID", "01GBY4T0GH8QVD8VDJ5RT0D4S4")
 }
 
 #[track_caller]
@@ -139,7 +143,10 @@ impl Gate {
                 attempts.fetch_add(1, Ordering::Relaxed);
                 if open.load(Ordering::Relaxed) {
                     let far = TcpStream::connect(&server).expect("the server listens");
-                    join(near.try_clone().expect("a descriptor"), far.try_clone().expect("a descriptor"));
+                    join(
+                        near.try_clone().expect("a descriptor"),
+                        far.try_clone().expect("a descriptor"),
+                    );
                     join(far, near);
                 }
             }

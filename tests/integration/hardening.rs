@@ -11,13 +11,18 @@ fn the_agent_has_no_rights_and_no_environment() {
     server.instances();
     let agent = app.agent();
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-        assert_eq!(process::field(agent, "status", set).as_deref(), Some("0000000000000000"), "{set}");
+        assert_eq!(
+            process::field(agent, "status", set).as_deref(),
+            Some("0000000000000000"),
+            "{set}"
+        );
     }
     assert_eq!(process::number(agent, "status", "NoNewPrivs"), Some(1));
     assert_eq!(process::number(agent, "status", "Threads"), Some(1));
     assert_eq!(process::read(agent, "environ"), b"");
     let limits = process::text(agent, "limits");
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("it has limits");
+    let core =
+        limits.lines().find(|line| line.starts_with("Max core file size")).expect("it has limits");
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "a core file would hold the token");
 }
 
@@ -29,7 +34,13 @@ fn the_agent_has_a_session_of_its_own() {
     // After the name in brackets: state, parent, group, session.
     let session = until("its session", || {
         let stat = process::text(agent, "stat");
-        stat.rsplit_once(") ")?.1.split(' ').nth(3)?.parse::<i32>().ok().filter(|session| *session == agent)
+        stat.rsplit_once(") ")?
+            .1
+            .split(' ')
+            .nth(3)?
+            .parse::<i32>()
+            .ok()
+            .filter(|session| *session == agent)
     });
     assert_eq!(session, agent);
 }
@@ -46,7 +57,10 @@ fn nobody_but_root_looks_into_the_agent() {
     app.expect_line("ready");
     server.instances();
     let owner = |pid: i32| std::fs::metadata(format!("/proc/{pid}/mem")).expect("it runs").uid();
-    assert_eq!(process::field(app.agent(), "status", "Uid").as_deref(), Some("1000\t1000\t1000\t1000"));
+    assert_eq!(
+        process::field(app.agent(), "status", "Uid").as_deref(),
+        Some("1000\t1000\t1000\t1000")
+    );
     assert_eq!(owner(app.agent()), 0, "the agent can be read by its user");
     assert_eq!(owner(app.pid()), 1000, "programs write to /proc/1/fd/1");
 }
@@ -59,9 +73,11 @@ fn init_and_the_child_have_no_socket_to_the_network() {
     let inet = inet_sockets();
     let sockets = |pid| {
         let all = process::descriptors(pid).into_iter();
-        all.filter_map(|(_, link)| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned))
-            .filter(|inode| inet.contains(inode))
-            .count()
+        all.filter_map(|(_, link)| {
+            link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned)
+        })
+        .filter(|inode| inet.contains(inode))
+        .count()
     };
     assert_eq!(sockets(app.agent()), 1, "the agent has one link");
     assert_eq!(sockets(app.pid()), 0, "init has none");
@@ -75,7 +91,9 @@ fn init_has_one_thread_and_no_token() {
     let app = Entrypoint::linked(&server, IDLE);
     server.instances();
     assert_eq!(process::number(app.pid(), "status", "Threads"), Some(1));
-    assert!(!String::from_utf8_lossy(&process::read(app.pid(), "environ")).contains(&server.invite));
+    assert!(
+        !String::from_utf8_lossy(&process::read(app.pid(), "environ")).contains(&server.invite)
+    );
 }
 
 #[test]

@@ -5,7 +5,8 @@ use nix::sys::signal::Signal;
 #[test]
 fn both_streams_reach_the_server_and_where_they_went_before() {
     let server = Server::start();
-    let mut app = Entrypoint::linked(&server, "echo to stdout; echo to stderr >&2; read end; sleep 1000");
+    let mut app =
+        Entrypoint::linked(&server, "echo to stdout; echo to stderr >&2; read end; sleep 1000");
     app.expect_line("to stdout");
     app.expect_error("to stderr");
     server.expect_log("to stdout");
@@ -19,7 +20,8 @@ fn the_last_words_before_the_end_reach_the_server() {
     let server = Server::start();
     for round in 0..3 {
         let mut log = server.log();
-        let mut app = Entrypoint::linked(&server, &format!("echo first; echo last words {round}; exit 3"));
+        let mut app =
+            Entrypoint::linked(&server, &format!("echo first; echo last words {round}; exit 3"));
         app.expect_line(&format!("last words {round}"));
         app.expect_exit(3);
         log.expect(&format!("last words {round}"));
@@ -38,7 +40,8 @@ fn a_last_line_without_a_newline_is_a_line() {
 #[test]
 fn order_is_kept() {
     let server = Server::start();
-    let script = "i=0; while [ $i -lt 500 ]; do echo \"n $i.\"; i=$((i+1)); done; read end; sleep 1000";
+    let script =
+        "i=0; while [ $i -lt 500 ]; do echo \"n $i.\"; i=$((i+1)); done; read end; sleep 1000";
     let mut app = Entrypoint::linked(&server, script);
     app.expect_line("n 499.");
     let logged = server.expect_log("n 499.");

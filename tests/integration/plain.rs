@@ -24,7 +24,11 @@ fn a_child_that_a_signal_killed_is_128_and_its_number() {
 fn a_program_that_is_not_there_is_127_and_named() {
     for program in ["no-such-program", "/no/such/program", "./no-such-program"] {
         let ended = Setup::new([program]).spawn().expect_exit(127);
-        assert!(ended.stderr.contains(program), "who reads this must know what is missing: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(program),
+            "who reads this must know what is missing: {}",
+            ended.stderr
+        );
         assert_eq!(ended.stderr.lines().count(), 1, "one line: {}", ended.stderr);
         assert_eq!(ended.stdout, "");
     }
@@ -37,7 +41,11 @@ fn what_cannot_be_executed_is_126_and_named() {
     std::fs::write(&data, "no program").expect("a file of ours");
     for path in [data.as_path(), dir.path()] {
         let ended = Setup::new([path]).spawn().expect_exit(126);
-        assert!(ended.stderr.contains(path.to_str().expect("UTF-8")), "not named: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(path.to_str().expect("UTF-8")),
+            "not named: {}",
+            ended.stderr
+        );
         assert_eq!(ended.stderr.lines().count(), 1, "one line: {}", ended.stderr);
     }
 }
@@ -58,7 +66,8 @@ fn a_program_is_looked_up_in_path_in_its_order() {
         std::fs::create_dir(place).expect("a directory of ours");
         let file = place.join("tool");
         std::fs::write(&file, format!("#!/bin/sh\necho {word}\n")).expect("a file of ours");
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it is ours");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))
+            .expect("it is ours");
     }
     for (path, expected) in [([&first, &second], "first\n"), ([&second, &first], "second\n")] {
         let path = format!("/nowhere:{}:{}", path[0].display(), path[1].display());
@@ -98,7 +107,8 @@ fn a_stop_that_the_child_does_not_handle_is_its_end_and_ours() {
 
 #[test]
 fn the_child_decides_what_a_stop_means() {
-    let mut app = Entrypoint::plain("trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.02; done");
+    let mut app =
+        Entrypoint::plain("trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.02; done");
     app.expect_line("ready");
     app.signal(Signal::SIGTERM);
     assert_eq!(app.expect_exit(9).stdout, "bye\n");
@@ -106,7 +116,8 @@ fn the_child_decides_what_a_stop_means() {
 
 #[test]
 fn an_orphan_becomes_ours_and_leaves_no_zombie() {
-    let mut app = Setup::script("(sleep 0.3 & echo \"orphan $!\"); read end; exit 6").stdin_piped().spawn();
+    let mut app =
+        Setup::script("(sleep 0.3 & echo \"orphan $!\"); read end; exit 6").stdin_piped().spawn();
     let orphan: i32 = app.expect_prefix("orphan ").parse().expect("a pid");
     let init = i64::from(app.pid());
     until("the orphan's adoption", || {
@@ -120,7 +131,8 @@ fn an_orphan_becomes_ours_and_leaves_no_zombie() {
 
 #[test]
 fn whoever_is_left_when_the_child_ends_is_told_to_stop() {
-    let script = "(trap 'echo told; exit' TERM; echo up; while :; do sleep 0.02; done) & read end; exit 3";
+    let script =
+        "(trap 'echo told; exit' TERM; echo up; while :; do sleep 0.02; done) & read end; exit 3";
     let mut app = Setup::script(script).stdin_piped().spawn();
     app.expect_line("up");
     drop(app.stdin());
@@ -145,7 +157,8 @@ fn the_childs_streams_are_the_very_files_we_were_given() {
     app.expect_line("ready");
     let child = app.child();
     for number in 0..3 {
-        let link = |pid| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).expect("it is open");
+        let link =
+            |pid| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).expect("it is open");
         assert_eq!(link(child), link(app.pid()), "descriptor {number}");
     }
     app.expect_exit(0);
@@ -160,7 +173,9 @@ fn closed_streams_do_not_matter() {
 
 #[test]
 fn further_descriptors_are_the_childs_and_not_ours() {
-    let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end; exit 0").stdin_piped().spawn();
+    let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end; exit 0")
+        .stdin_piped()
+        .spawn();
     app.expect_line("ready");
     let has = |pid| process::descriptors(pid).iter().any(|(number, _)| *number == 7);
     assert!(has(app.child()), "the child lost a descriptor");
@@ -187,7 +202,8 @@ fn the_callers_signal_dispositions_and_mask_are_the_childs() {
     let show = "grep -E '^Sig(Blk|Ign)' /proc/self/status";
     for habit in ["", "trap '' PIPE;", "trap '' HUP USR1 CHLD;", "trap '' TTOU INT QUIT;"] {
         let direct = Setup::below(&format!("{habit} exec {show}"), "").spawn().expect_exit(0);
-        let through = Setup::below(&format!("{habit} exec \"$1\" {show}"), "").spawn().expect_exit(0);
+        let through =
+            Setup::below(&format!("{habit} exec \"$1\" {show}"), "").spawn().expect_exit(0);
         assert_eq!(through.stdout, direct.stdout, "after {habit:?}");
     }
 }
@@ -196,7 +212,11 @@ fn the_callers_signal_dispositions_and_mask_are_the_childs() {
 fn a_caller_that_blocks_every_signal_does_not_hang_us() {
     let shell = "exec env --block-signal \"$1\" grep ^SigBlk /proc/self/status";
     let ended = Setup::below(shell, "").spawn().expect_exit(0);
-    assert!(!ended.stdout.contains("0000000000000000"), "the mask is the child's: {}", ended.stdout);
+    assert!(
+        !ended.stdout.contains("0000000000000000"),
+        "the mask is the child's: {}",
+        ended.stdout
+    );
 }
 
 #[test]
@@ -219,13 +239,19 @@ fn our_directory_is_the_root_and_the_childs_is_the_callers() {
 #[test]
 fn without_a_server_there_is_one_process_with_one_thread() {
     for (name, value) in [("UNRELATED", "1"), ("WAYPOINT_CEB_DISABLE", "1")] {
-        let mut setup = Setup::script("echo ready; read end; exit 0").stdin_piped().env(name, value);
+        let mut setup =
+            Setup::script("echo ready; read end; exit 0").stdin_piped().env(name, value);
         if name == "WAYPOINT_CEB_DISABLE" {
-            setup = setup.env("WAYPOINT_SERVER_ADDR", "127.0.0.1:1").env("WAYPOINT_DEPLOYMENT_ID", "x");
+            setup =
+                setup.env("WAYPOINT_SERVER_ADDR", "127.0.0.1:1").env("WAYPOINT_DEPLOYMENT_ID", "x");
         }
         let mut app = setup.spawn();
         app.expect_line("ready");
-        assert_eq!(process::children(app.pid()), [app.child()], "the child alone, with {name}={value}");
+        assert_eq!(
+            process::children(app.pid()),
+            [app.child()],
+            "the child alone, with {name}={value}"
+        );
         assert_eq!(process::number(app.pid(), "status", "Threads"), Some(1));
         app.expect_exit(0);
     }
@@ -247,7 +273,8 @@ fn a_stopped_child_is_not_an_end() {
 
 #[test]
 fn output_to_nobody_is_the_childs_affair() {
-    let mut setup = Setup::new(["/bin/bash", "-c", "while echo line; do :; done 2>/dev/null; exit 11"]);
+    let mut setup =
+        Setup::new(["/bin/bash", "-c", "while echo line; do :; done 2>/dev/null; exit 11"]);
     let (read, write) = std::io::pipe().expect("a pipe");
     drop(read);
     setup.0.stdout(Stdio::from(write));

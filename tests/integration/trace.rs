@@ -29,7 +29,8 @@ fn from_start_to_end_we_write_no_file_and_listen_nowhere() {
     kill(Pid::from_raw(init), Signal::SIGTERM).expect("it runs");
     app.expect_exit(0);
 
-    let text = until("the trace", || std::fs::read_to_string(&trace).ok().filter(|text| !text.is_empty()));
+    let text =
+        until("the trace", || std::fs::read_to_string(&trace).ok().filter(|text| !text.is_empty()));
     assert!(text.contains("execve("), "strace saw nothing");
     assert!(text.contains("AF_INET"), "it never dialled");
     let forbidden: Vec<_> = text.lines().filter(|line| is_forbidden(line)).collect();
@@ -72,8 +73,8 @@ fn is_forbidden(line: &str) -> bool {
             !ours && WRITING.iter().any(|flag| call.contains(flag))
         }
         "bind" => call.contains("AF_INET"),
-        "listen" | "creat" | "mknod" | "mknodat" | "mkdir" | "mkdirat" | "rename" | "renameat" | "renameat2"
-        | "link" | "linkat" | "symlink" | "symlinkat" | "truncate" => true,
+        "listen" | "creat" | "mknod" | "mknodat" | "mkdir" | "mkdirat" | "rename" | "renameat"
+        | "renameat2" | "link" | "linkat" | "symlink" | "symlinkat" | "truncate" => true,
         _ => false,
     }
 }

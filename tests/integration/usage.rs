@@ -25,7 +25,12 @@ fn a_variable_that_cannot_be_understood_is_named() {
     ] {
         let ended = mistaken(&[(name, value)]);
         assert!(ended.stderr.contains(name), "{name}={value} is not named: {}", ended.stderr);
-        assert_eq!(ended.stderr.lines().count(), 1, "one line for {name}={value}: {}", ended.stderr);
+        assert_eq!(
+            ended.stderr.lines().count(),
+            1,
+            "one line for {name}={value}: {}",
+            ended.stderr
+        );
     }
 }
 

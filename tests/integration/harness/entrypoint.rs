@@ -81,7 +81,9 @@ impl Entrypoint {
     #[track_caller]
     pub(crate) fn child(&self) -> i32 {
         until("the child", || {
-            process::children(self.pid()).into_iter().find(|pid| !is_agent(*pid) && process::lives(*pid))
+            process::children(self.pid())
+                .into_iter()
+                .find(|pid| !is_agent(*pid) && process::lives(*pid))
         })
     }
 
@@ -114,7 +116,8 @@ impl Entrypoint {
     #[track_caller]
     pub(crate) fn end(mut self) -> Ended {
         drop(self.process.stdin.take());
-        let status = until("the end of the entrypoint", || self.process.try_wait().expect("it is ours"));
+        let status =
+            until("the end of the entrypoint", || self.process.try_wait().expect("it is ours"));
         Ended { code: code(status), stdout: self.stdout.rest(), stderr: self.stderr.rest() }
     }
 
@@ -135,7 +138,15 @@ impl Drop for Entrypoint {
 
 impl Setup {
     pub(crate) fn new<S: AsRef<OsStr>>(argv: impl IntoIterator<Item = S>) -> Self {
-        let mut command = Command::new(dist("waypoint-entrypoint"));
+        Self::other(dist("waypoint-entrypoint"), argv)
+    }
+
+    /// Another program, who starts the entrypoint.
+    pub(crate) fn other<S: AsRef<OsStr>>(
+        program: impl AsRef<OsStr>,
+        argv: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let mut command = Command::new(program);
         command.args(argv);
         Self::of(command)
     }
@@ -146,10 +157,9 @@ impl Setup {
 
     /// Runs `shell`, in which `"$@"` is the entrypoint with its script: a caller with habits of its own.
     pub(crate) fn below(shell: &str, script: &str) -> Self {
-        let mut command = Command::new("/bin/bash");
-        command.args(["-c", shell, "caller"]).arg(dist("waypoint-entrypoint"));
-        command.args(["/bin/sh", "-c", script]);
-        Self::of(command)
+        let ours = dist("waypoint-entrypoint");
+        let ours = ours.to_str().expect("the project's path is UTF-8");
+        Self::other("/bin/bash", ["-c", shell, "caller", ours, "/bin/sh", "-c", script])
     }
 
     /// The same, started by this program and its arguments.
@@ -284,7 +294,9 @@ impl Lines {
             match self.coming.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => all += &(line + "\n"),
                 Err(RecvTimeoutError::Disconnected) => return all,
-                Err(RecvTimeoutError::Timeout) => panic!("somebody still holds its output; there was {all}"),
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("somebody still holds its output; there was {all}")
+                }
             }
         }
     }

@@ -12,9 +12,10 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status, Streaming};
 use waypoint::proto::waypoint_client::WaypointClient;
 use waypoint::proto::{
-    ConfigSetRequest, ConfigVar, Deployment, ExecStreamRequest, ExecStreamResponse, GetLogStreamRequest,
-    InviteTokenRequest, ListInstancesRequest, LogBatch, UpsertDeploymentRequest, config_var,
-    exec_stream_request, exec_stream_response, get_log_stream_request, list_instances_request, r#ref, token,
+    ConfigSetRequest, ConfigVar, Deployment, ExecStreamRequest, ExecStreamResponse,
+    GetLogStreamRequest, InviteTokenRequest, ListInstancesRequest, LogBatch,
+    UpsertDeploymentRequest, config_var, exec_stream_request, exec_stream_response,
+    get_log_stream_request, list_instances_request, r#ref, token,
 };
 
 pub(crate) struct Server {
@@ -78,7 +79,10 @@ impl Server {
                 command.arg(flag).arg(path);
             }
         }
-        command.current_dir(home.path()).env("HOME", home.path()).env_remove("WAYPOINT_SERVER_ADDR");
+        command
+            .current_dir(home.path())
+            .env("HOME", home.path())
+            .env_remove("WAYPOINT_SERVER_ADDR");
         // Both streams are one, so that it does not matter where it says that it listens.
         let (read, write) = std::io::pipe().expect("a pipe");
         command.stdin(Stdio::null()).stdout(write.try_clone().expect("a descriptor")).stderr(write);
@@ -108,8 +112,10 @@ impl Server {
             _output: output,
             _home: home,
         };
-        server.tls = std::fs::exists(server._home.path().join("cert.pem")).expect("a directory of ours");
-        server.login = server.call((), async |client, request| client.bootstrap_token(request).await).token;
+        server.tls =
+            std::fs::exists(server._home.path().join("cert.pem")).expect("a directory of ours");
+        server.login =
+            server.call((), async |client, request| client.bootstrap_token(request).await).token;
         (server.deployment, server.invite) = server.deploy();
         server
     }
@@ -125,7 +131,8 @@ impl Server {
             }),
             ..Default::default()
         };
-        let made = self.call(request, async |client, request| client.upsert_deployment(request).await);
+        let made =
+            self.call(request, async |client, request| client.upsert_deployment(request).await);
         let id = made.deployment.expect("a deployment").id;
         (id.clone(), self.invite_for(&id))
     }
@@ -137,7 +144,8 @@ impl Server {
             login: Some(token::Login { entrypoint: Some(entrypoint), ..Default::default() }),
             ..Default::default()
         };
-        self.call(request, async |client, request| client.generate_invite_token(request).await).token
+        self.call(request, async |client, request| client.generate_invite_token(request).await)
+            .token
     }
 
     /// Sets variables of the app.
@@ -164,7 +172,9 @@ impl Server {
                 ..Default::default()
             })
             .collect();
-        self.call(ConfigSetRequest { variables }, async |client, request| client.set_config(request).await);
+        self.call(ConfigSetRequest { variables }, async |client, request| {
+            client.set_config(request).await
+        });
     }
 
     /// The ids of the instances that are linked now; waits until there is one.
@@ -172,7 +182,8 @@ impl Server {
     pub(crate) fn instances(&self) -> Vec<String> {
         let scope = list_instances_request::Scope::DeploymentId(self.deployment.clone());
         let request = ListInstancesRequest { scope: Some(scope), wait_timeout: "25s".into() };
-        let found = self.call(request, async |client, request| client.list_instances(request).await);
+        let found =
+            self.call(request, async |client, request| client.list_instances(request).await);
         assert!(!found.instances.is_empty(), "no instance is linked");
         found.instances.into_iter().map(|instance| instance.id).collect()
     }
@@ -182,7 +193,8 @@ impl Server {
     pub(crate) fn log(&self) -> Log<'_> {
         let scope = get_log_stream_request::Scope::DeploymentId(self.deployment.clone());
         let request = GetLogStreamRequest { scope: Some(scope), limit_backlog: -1 };
-        let stream = self.call(request, async |client, request| client.get_log_stream(request).await);
+        let stream =
+            self.call(request, async |client, request| client.get_log_stream(request).await);
         Log { server: self, stream, seen: Vec::new() }
     }
 
@@ -200,10 +212,13 @@ impl Server {
         self.instances();
         let start = self.beginning(args, pty);
         let (say, queue) = mpsc::channel(64);
-        say.try_send(exec_request(exec_stream_request::Event::Start(start))).expect("an empty queue");
+        say.try_send(exec_request(exec_stream_request::Event::Start(start)))
+            .expect("an empty queue");
         let stream = tokio_stream::wrappers::ReceiverStream::new(queue);
         let hear = self
-            .wait("a session", async { self.client.clone().start_exec_stream(self.request(stream)).await })
+            .wait("a session", async {
+                self.client.clone().start_exec_stream(self.request(stream)).await
+            })
             .expect("the server takes the session")
             .into_inner();
         Session { server: self, say, hear }
@@ -221,13 +236,20 @@ impl Server {
     pub(crate) fn reaches_the_instance(&self) -> bool {
         let start = self.beginning(&["true"], None);
         let (say, queue) = mpsc::channel(2);
-        for event in [exec_stream_request::Event::Start(start), exec_stream_request::Event::InputEof(())] {
+        for event in
+            [exec_stream_request::Event::Start(start), exec_stream_request::Event::InputEof(())]
+        {
             say.try_send(exec_request(event)).expect("an empty queue");
         }
         let stream = tokio_stream::wrappers::ReceiverStream::new(queue);
         let answer = async {
-            let mut hear =
-                self.client.clone().start_exec_stream(self.request(stream)).await.ok()?.into_inner();
+            let mut hear = self
+                .client
+                .clone()
+                .start_exec_stream(self.request(stream))
+                .await
+                .ok()?
+                .into_inner();
             while let Some(message) = hear.message().await.ok()? {
                 if let Some(exec_stream_response::Event::Exit(exit)) = message.event {
                     return (exit.code == 0).then_some(());
@@ -243,7 +265,11 @@ impl Server {
         self.process.id().try_into().expect("a pid is an i32")
     }
 
-    fn beginning(&self, args: &[&str], pty: Option<exec_stream_request::Pty>) -> exec_stream_request::Start {
+    fn beginning(
+        &self,
+        args: &[&str],
+        pty: Option<exec_stream_request::Pty>,
+    ) -> exec_stream_request::Start {
         exec_stream_request::Start {
             target: Some(exec_stream_request::start::Target::DeploymentId(self.deployment.clone())),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
@@ -255,7 +281,10 @@ impl Server {
     fn call<I, O>(
         &self,
         message: I,
-        method: impl AsyncFnOnce(&mut WaypointClient<Channel>, Request<I>) -> Result<tonic::Response<O>, Status>,
+        method: impl AsyncFnOnce(
+            &mut WaypointClient<Channel>,
+            Request<I>,
+        ) -> Result<tonic::Response<O>, Status>,
     ) -> O {
         let mut client = self.client.clone();
         let request = self.request(message);
@@ -299,8 +328,11 @@ impl Log<'_> {
         while !self.seen.iter().any(|line| line.contains(part)) {
             let what = format!("{part:?} in the log");
             let batch = self.server.wait(&what, self.stream.message());
-            let batch = batch.unwrap_or_else(|error| panic!("the log ended before {what}: {error}"));
-            let Some(batch) = batch else { panic!("the log ended before {what}; there was {:?}", self.seen) };
+            let batch =
+                batch.unwrap_or_else(|error| panic!("the log ended before {what}: {error}"));
+            let Some(batch) = batch else {
+                panic!("the log ended before {what}; there was {:?}", self.seen)
+            };
             self.seen.extend(batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()));
         }
     }
@@ -344,11 +376,13 @@ impl Session<'_> {
     #[track_caller]
     fn next(&mut self, said: &mut Said) -> bool {
         let message = self.server.wait("the session's next word", self.hear.message());
-        let message = message.expect("the session goes on").expect("an exit before the end of the stream");
+        let message =
+            message.expect("the session goes on").expect("an exit before the end of the stream");
         match message.event {
             Some(exec_stream_response::Event::Output(output)) => {
                 let stderr = exec_stream_response::output::Channel::Stderr as i32;
-                if output.channel == stderr { &mut said.stderr } else { &mut said.stdout }.extend(output.data);
+                if output.channel == stderr { &mut said.stderr } else { &mut said.stdout }
+                    .extend(output.data);
             }
             Some(exec_stream_response::Event::Exit(exit)) => {
                 said.code = exit.code;
@@ -374,7 +408,11 @@ impl Said {
 
 /// A terminal of this size.
 pub(crate) fn pty(rows: i32, cols: i32) -> Option<exec_stream_request::Pty> {
-    Some(exec_stream_request::Pty { enable: true, term: "xterm".into(), window_size: Some(size(rows, cols)) })
+    Some(exec_stream_request::Pty {
+        enable: true,
+        term: "xterm".into(),
+        window_size: Some(size(rows, cols)),
+    })
 }
 
 fn size(rows: i32, cols: i32) -> exec_stream_request::WindowSize {
@@ -393,7 +431,9 @@ async fn connect(addr: &str, certificate: Option<String>) -> WaypointClient<Chan
     let scheme = if certificate.is_some() { "https" } else { "http" };
     let mut endpoint = Endpoint::from_shared(format!("{scheme}://{addr}")).expect("an address");
     if let Some(pem) = certificate {
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)).domain_name("localhost");
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(pem))
+            .domain_name("localhost");
         endpoint = endpoint.tls_config(tls).expect("settings of TLS");
     }
     let channel = endpoint.connect_timeout(DEADLINE).connect().await.expect("the server answers");
