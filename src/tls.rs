@@ -2,11 +2,11 @@
 //! Source: dependencies.md 3.5 for the order of the roots' places.
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
-use tokio_rustls::rustls::client::Resumption;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
@@ -52,22 +52,29 @@ impl std::fmt::Display for NoRoots {
 
 impl std::error::Error for NoRoots {}
 
-/// Settings for one connection; the roots live as long as they do. No session is kept: a
-/// connection lasts for days, and the store would cost every container memory.
+/// Settings for one handshake: the roots go when it is done, though the connection keeps the rest
+/// for as long as it lasts. No session is kept either: connections last for days.
 ///
 /// # Errors
 /// A file or directory that was named holds no certificate.
 pub(crate) fn client(trust: &Trust, protocol: &[u8]) -> Result<ClientConfig, NoRoots> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| NoRoots(error.to_string()))?;
-    let mut config = if trust.skip_verify {
-        let anybody = Arc::new(Anybody(provider));
-        builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth()
+    let whom = if trust.skip_verify {
+        Whom::Anybody
     } else {
-        builder.with_root_certificates(roots(trust)?).with_no_client_auth()
+        let roots = Arc::new(roots(trust)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+            .build()
+            .map_err(|error| NoRoots(error.to_string()))?;
+        Whom::Known(Mutex::new(Some(verifier)))
     };
+    let verifier = Arc::new(Verifier { whom, provider: provider.clone() });
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| NoRoots(error.to_string()))?
+        .dangerous() // rustls' word for any verifier that is not its own; ours calls its own
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
@@ -130,20 +137,34 @@ fn add_directory(roots: &mut RootCertStore, path: &str) {
     }
 }
 
-/// Takes any certificate, and still checks that the peer holds its key.
+/// Checks a certificate once, and always that the peer holds its key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct Verifier {
+    whom: Whom,
+    provider: Arc<CryptoProvider>,
+}
 
-impl ServerCertVerifier for Anybody {
+#[derive(Debug)]
+enum Whom {
+    Anybody,
+    /// Taken by the one handshake: a distribution's roots are 140 kB.
+    Known(Mutex<Option<Arc<WebPkiServerVerifier>>>),
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
+        let Whom::Known(roots) = &self.whom else { return Ok(ServerCertVerified::assertion()) };
+        match roots.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(roots) => roots.verify_server_cert(certificate, intermediates, name, ocsp, now),
+            None => Err(Error::General("these settings were for one handshake".into())),
+        }
     }
 
     fn verify_tls12_signature(
@@ -156,7 +177,7 @@ impl ServerCertVerifier for Anybody {
             message,
             certificate,
             signed,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
 
@@ -170,12 +191,12 @@ impl ServerCertVerifier for Anybody {
             message,
             certificate,
             signed,
-            &self.0.signature_verification_algorithms,
+            &self.provider.signature_verification_algorithms,
         )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn said(status: &Status) -> String {
         text = format!("{text}; {key}: {value}");
     }
     if status.code() == Code::Unauthenticated {
-        text.push_str(" (log in: `waypoint login ADDRESS -token T`, or set WAYPOINT_SERVER_TOKEN)");
+        text.push_str(" (log in: `waypoint login -token T ADDRESS`, or set WAYPOINT_SERVER_TOKEN)");
     }
     text.replace(['\n', '\r'], " ")
 }

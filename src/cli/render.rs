@@ -38,11 +38,10 @@ impl Style {
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        let lines = table.lines().fold(String::new(), |mut all, line| {
+        table.lines().fold(String::new(), |mut all, line| {
             let _ = writeln!(all, "{}", line.trim_end());
             all
-        });
-        lines
+        })
     }
 
     /// One entry: `TIME INSTANCE: TEXT`, the head again for each line of it.

@@ -92,7 +92,7 @@ impl Server {
             tls_skip_verify: false,
         });
         hub.quietly(|state| state.advertise(advertise.into()));
-        let router = grpc.add_routes(tonic::service::Routes::default());
+        let router = grpc.add_service(service::admission::Admission::new(hub.clone()));
         Ok(Self { hub, incoming, address, router })
     }
 

@@ -105,3 +105,19 @@ fn a_named_place_without_a_certificate_is_an_error_that_names_it() {
 fn there_are_roots_without_any_setting() {
     assert!(!roots(&Trust::default()).expect("some").is_empty());
 }
+
+#[tokio::test]
+async fn the_roots_are_gone_after_the_handshake_and_nothing_is_trusted_without_them() {
+    let peer = peer("server.test");
+    let at = tempfile::tempdir().expect("a directory");
+    let ca_file = file(at.path(), "ca.pem", &peer.pem);
+    let trust = Trust { ca_file, ..Default::default() };
+    let connector = TlsConnector::from(Arc::new(client(&trust, b"h2").expect("a root")));
+    for first in [true, false] {
+        let (ours, theirs) = tokio::io::duplex(16 * 1024);
+        let name = ServerName::try_from("server.test").expect("a name");
+        let (connected, _) =
+            tokio::join!(connector.connect(name, ours), peer.acceptor.accept(theirs));
+        assert_eq!(connected.is_ok(), first);
+    }
+}

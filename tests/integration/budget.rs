@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What we weigh, against `budget.toml`. Every measure is printed, also by a run that passes.
 use crate::harness::{Entrypoint, Server, dist, process, until};
 use std::io::Write as _;
@@ -57,3 +58,6 @@ fn budget(table: &str, key: &str) -> i64 {
         std::fs::read_to_string(path).expect("budget.toml").parse().expect("TOML");
     budget[table][key].as_integer().expect("a number")
 }
+=======
+
+>>>>>>> main

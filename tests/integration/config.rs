@@ -1,3 +1,6 @@
+<<<<<<< HEAD
+
+=======
 //! Configuration reaches the child, and a change of it starts the child anew.
 use crate::harness::{Entrypoint, Server, Setup, process};
 use nix::sys::signal::Signal;
@@ -100,3 +103,4 @@ fn nobody_below_us_sees_the_token() {
     let ended = app.expect_exit(0);
     assert!(!ended.stdout.contains(&server.invite), "the child sees the token");
 }
+>>>>>>> tests

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! PID 1 of containers FROM scratch: `make docker`. There is no network and no registry.
 use crate::harness::{DEADLINE, Server, dist, installed, skip, until};
 use std::process::{Command, Output};
@@ -200,3 +201,6 @@ fn said(output: Output) -> Said {
         stderr: text(output.stderr),
     }
 }
+=======
+
+>>>>>>> main

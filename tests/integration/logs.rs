@@ -1,3 +1,6 @@
+<<<<<<< HEAD
+
+=======
 //! What the child prints reaches the server, and its real output first of all.
 use crate::harness::{Entrypoint, Server, Setup};
 use nix::sys::signal::Signal;
@@ -58,3 +61,4 @@ fn a_flood_comes_out_complete_whatever_becomes_of_the_copy() {
     assert_eq!(printed, 20_000_000);
     assert!(ended.stdout.ends_with("done\n"));
 }
+>>>>>>> tests

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Below a terminal: `script` of util-linux, part of every Debian, is the one who holds it.
 use crate::harness::{Server, Setup, dist};
 
@@ -30,3 +31,6 @@ fn below_a_terminal(
     );
     link(Setup::other("script", ["-q", "-e", "-c", &command, "/dev/null"])).spawn().expect_exit(3)
 }
+=======
+
+>>>>>>> main

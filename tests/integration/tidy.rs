@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What is absent from the source, and stays so: the design is made of absences.
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -184,3 +185,6 @@ fn collect(folder: &Path, all: &mut Vec<PathBuf>) {
 fn top() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
+=======
+
+>>>>>>> main

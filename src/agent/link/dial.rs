@@ -6,7 +6,7 @@ use super::{Lost, Settings};
 use crate::tls;
 use nix::sys::socket::{setsockopt, sockopt};
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// Sixteen addresses that are silent must not use up the whole attempt before the last is tried;
-/// shorter than 2 s would give up on a slow path.
+/// With several servers and a search list resolv.conf's own deadlines add up to minutes.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(12);
+/// Eight addresses that are silent must not keep the last from being tried; but less than 2 s each
+/// would give up on a slow path.
 const FOR_ALL: Duration = Duration::from_secs(16);
 const AT_LEAST: Duration = Duration::from_secs(2);
 const AT_MOST: Duration = Duration::from_secs(8);
@@ -83,11 +85,7 @@ impl Network {
 
     /// Each address in turn; the error is the last one's.
     async fn tcp(&self, to: &Address) -> Result<TcpStream, Lost> {
-        let addresses = self
-            .resolver
-            .resolve(&to.host)
-            .await
-            .map_err(|why| Lost::unavailable(format!("cannot resolve {}: {why}", to.host)))?;
+        let addresses = self.resolve(&to.host).await?;
         let share = FOR_ALL / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         let limit = share.clamp(AT_LEAST, AT_MOST);
         let mut last = Lost::unavailable(format!("{to} has no address"));
@@ -98,6 +96,15 @@ impl Network {
             }
         }
         Err(last)
+    }
+
+    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Lost> {
+        let why = match timeout(RESOLVE_TIMEOUT, self.resolver.resolve(host)).await {
+            Ok(Ok(addresses)) => return Ok(addresses),
+            Ok(Err(why)) => why.to_string(),
+            Err(_) => "no DNS server answered within 12 s".into(),
+        };
+        Err(Lost::unavailable(format!("cannot resolve {host}: {why}")))
     }
 
     async fn tunnel(&self, proxy: &Proxy, to: &Address) -> Result<Box<dyn Io>, Lost> {

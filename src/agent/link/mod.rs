@@ -94,7 +94,8 @@ impl Handle {
         self.connection.clone()
     }
 
-    /// Says goodbye to the server, within a second, and ends the link's task.
+    /// Says goodbye to the server, within a quarter of a second, and ends the link's task. Streams
+    /// that should have arrived whole are finished before.
     pub(crate) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         // An error on either side: the task has ended already.
@@ -138,7 +139,10 @@ impl From<tonic::Status> for Lost {
             "" => status.code().description(),
             text => text,
         };
-        Self { code: status.code() as i32, text: text.chars().take(MAX_TEXT).collect() }
+        // One line, whatever the server says: it ends up in logs and on terminals.
+        let printable = |it: char| if it.is_control() { ' ' } else { it };
+        let text = text.chars().take(MAX_TEXT).map(printable).collect();
+        Self { code: status.code() as i32, text }
     }
 }
 

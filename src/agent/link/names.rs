@@ -6,7 +6,7 @@ use std::time::Duration;
 const MAX_SERVERS: usize = 3;
 const MAX_SEARCH: usize = 16;
 /// More addresses of one name are not tried.
-pub(super) const MAX_ADDRESSES: usize = 16;
+pub(super) const MAX_ADDRESSES: usize = 8;
 
 /// Whom to ask, and how.
 #[derive(Debug, Clone, PartialEq)]

@@ -122,7 +122,7 @@ pub(super) fn answer(status: u16, body: &[u8]) -> Result<Access, Lost> {
 
 /// Before the end by the margin, or for short lives at two thirds.
 fn renew_after(life: Duration) -> Duration {
-    life.saturating_sub(MARGIN).max(life.mul_f64(2.0 / 3.0).min(MARGIN)).max(SHORTEST)
+    life.saturating_sub(MARGIN).max(life.mul_f64(2.0 / 3.0)).max(SHORTEST)
 }
 
 /// A number, or a number as text, which some servers send; a year at most.

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::codec::Streaming;
 
-/// What is queued may leave for so long when the link is closed.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// What is queued may leave for so long when the link is closed, and a room still holds on to it.
+const GOODBYE: Duration = Duration::from_millis(250);
 /// A server that sent one keepalive sends one every 5 s; after so much silence it hangs.
 const SILENCE: Duration = Duration::from_secs(20);
 
@@ -184,7 +184,7 @@ impl Link {
         }
     }
 
-    /// Takes the connection and every stream on it down; a room sees `None` before its errors.
+    /// Takes the connection and every stream on it down.
     fn disconnect(&mut self) {
         self.connection_to.send_if_modified(|it| it.take().is_some());
         self.configs = None;

@@ -170,7 +170,8 @@ impl Action {
     /// How long it may take. Serving is watched by pings, and by the stream's own keepalives.
     pub(super) fn limit(self) -> Option<Duration> {
         match self {
-            Self::Dial => Some(Duration::from_secs(30)),
+            // Its parts have deadlines of their own, which say more; this one is behind them.
+            Self::Dial => Some(Duration::from_secs(60)),
             Self::Convert | Self::AskVersion => Some(Duration::from_secs(10)),
             Self::Grant | Self::Register => Some(Duration::from_secs(20)),
             Self::Wait(_) | Self::Serve => None,

@@ -38,6 +38,8 @@ pub(crate) struct Connection {
 pub(crate) struct LogStream {
     batches: mpsc::Sender<EntrypointLogBatch>,
     call: Task<Result<(), Lost>>,
+    /// Why it ended, once it has; the call is then not asked again.
+    ended: Option<Lost>,
     instance_id: Arc<str>,
 }
 
@@ -70,10 +72,11 @@ impl Connection {
         let call = Task(tokio::spawn(async move {
             client.entrypoint_log_stream(outgoing).await.map(drop).map_err(Lost::from)
         }));
-        let stream = LogStream { batches, call, instance_id: self.instance_id.clone() };
+        let instance_id = self.instance_id.clone();
+        let mut stream = LogStream { batches, call, ended: None, instance_id };
         // The call has to notice a connection that is gone before anything is sent into it.
         tokio::task::yield_now().await;
-        if stream.call.0.is_finished() { Err(stream.cause().await) } else { Ok(stream) }
+        if stream.call.0.is_finished() { Err(stream.end().await) } else { Ok(stream) }
     }
 
     /// Opens a session's stream and waits until the server has it.
@@ -120,15 +123,20 @@ impl LogStream {
     /// # Errors
     /// The stream has ended; lines of this call may or may not have arrived.
     pub(crate) async fn send(&mut self, lines: Vec<wire::Line>) -> Result<(), Lost> {
-        for batch in wire::log_batches(&self.instance_id, lines) {
-            let ended = {
+        let instance_id = self.instance_id.clone();
+        for batch in wire::log_batches(&instance_id, lines) {
+            if let Some(lost) = &self.ended {
+                return Err(lost.clone());
+            }
+            let sent = {
                 let sent = std::pin::pin!(self.batches.send(batch));
-                race(&mut self.call.0, sent).await
+                match race(&mut self.call.0, sent).await {
+                    Either::Right(sent) => sent.is_ok(),
+                    Either::Left(joined) => return Err(self.ended.insert(ending(joined)).clone()),
+                }
             };
-            match ended {
-                Either::Right(Ok(())) => {}
-                Either::Right(Err(_)) => return Err(ending((&mut self.call.0).await)),
-                Either::Left(end) => return Err(ending(end)),
+            if !sent {
+                return Err(self.end().await);
             }
         }
         Ok(())
@@ -137,13 +145,17 @@ impl LogStream {
     /// Half-closes and waits until the server has read everything. The real server answers with an
     /// error even then, so any end is a good one. The caller has the deadline.
     pub(crate) async fn finish(self) {
-        let Self { batches, mut call, .. } = self;
+        let Self { batches, mut call, ended, .. } = self;
         drop(batches);
-        let _ = (&mut call.0).await;
+        if ended.is_none() {
+            let _ = (&mut call.0).await;
+        }
     }
 
-    async fn cause(mut self) -> Lost {
-        ending((&mut self.call.0).await)
+    /// Waits for the end of the call, which is an error's.
+    async fn end(&mut self) -> Lost {
+        let lost = ending((&mut self.call.0).await);
+        self.ended.insert(lost).clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A Waypoint server in memory whose every answer is the test's: each call comes out of `next`.
 //! With a paused clock a test of back-off takes no time.
 use super::dial::{Dial, Dialled, Io, Target};
+use super::stream::{Either, race};
 use super::{Handle, Lost, Settings, start_over};
 use crate::proto::{
     ConvertInviteTokenRequest, EntrypointConfig, EntrypointConfigRequest, EntrypointConfigResponse,
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
@@ -66,6 +67,8 @@ pub(crate) enum Obstacle {
 
 /// Connections made of memory.
 pub(crate) struct Memory {
+    /// Once true, no byte passes any more, and nobody is told.
+    pub(super) frozen: watch::Sender<bool>,
     connections: mpsc::Sender<std::io::Result<DuplexStream>>,
     pub(super) obstacles: Mutex<Vec<Obstacle>>,
     /// The other ends of black holes, and when each dial was.
@@ -156,7 +159,22 @@ pub(crate) fn snapshot(config: EntrypointConfig) -> EntrypointConfigResponse {
 impl Memory {
     fn over(connections: mpsc::Sender<std::io::Result<DuplexStream>>) -> Self {
         let (obstacles, holes, dials) = Default::default();
-        Self { connections, obstacles, holes, dials }
+        Self { frozen: watch::Sender::new(false), connections, obstacles, holes, dials }
+    }
+
+    /// A wire between two ends, until it freezes; an end that closes closes the other.
+    fn wire(&self) -> (DuplexStream, DuplexStream) {
+        let (ours, mut left) = tokio::io::duplex(64 * 1024);
+        let (mut right, theirs) = tokio::io::duplex(64 * 1024);
+        let mut frozen = self.frozen.subscribe();
+        tokio::spawn(async move {
+            let freezes = std::pin::pin!(async { drop(frozen.wait_for(|it| *it).await) });
+            let copied = std::pin::pin!(tokio::io::copy_bidirectional(&mut left, &mut right));
+            if let Either::Left(_) = race(freezes, copied).await {
+                std::future::pending::<()>().await;
+            }
+        });
+        (ours, theirs)
     }
 }
 
@@ -164,7 +182,7 @@ impl Dial for Memory {
     fn dial<'a>(&'a self, _: &'a Target) -> Dialled<'a> {
         Box::pin(async move {
             self.dials.lock().expect("no panic").push(tokio::time::Instant::now());
-            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            let (ours, theirs) = self.wire();
             let obstacle = self.obstacles.lock().expect("no panic").pop();
             match obstacle {
                 Some(Obstacle::Refuses) => return Err(Lost::unavailable("connection refused")),

@@ -168,7 +168,7 @@ async fn an_unknown_deployment_is_asked_for_once_a_minute() {
     let handle = server.link(settings());
     server.version(version(1, 1, false)).await;
     let Call::Config { answer, .. } = server.next().await else { panic!("no config asked") };
-    answer.send(Err(Status::not_found("no such deployment"))).ok().expect("the call waits");
+    answer.send(Err(Status::not_found("no such deployment"))).expect("the call waits");
     let _configs = server.register(EntrypointConfig::default()).await;
     connected(&handle).await;
     let dials = server.dialler.dials.lock().unwrap().clone();
@@ -185,7 +185,7 @@ async fn a_login_that_is_refused_is_exchanged_anew() {
         server.version(version(1, 1, false)).await;
         if let Some(refusal) = refusal {
             let Call::Config { answer, .. } = server.next().await else { panic!("no config") };
-            answer.send(Err(refusal)).ok().expect("the call waits");
+            answer.send(Err(refusal)).expect("the call waits");
         }
     }
     let (_configs, metadata) = server.config(EntrypointConfig::default()).await;
@@ -242,6 +242,18 @@ async fn a_stream_that_showed_keepalives_and_falls_silent_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_network_that_swallows_everything_is_noticed_within_a_minute() {
+    let (mut server, handle, _configs, _) = linked().await;
+    let began = tokio::time::Instant::now();
+    server.dialler.frozen.send_replace(true);
+    disconnected(&handle).await;
+    assert!(began.elapsed() <= Duration::from_secs(60), "{:?}", began.elapsed());
+    server.dialler.frozen.send_replace(false);
+    let _again = server.register(EntrypointConfig::default()).await;
+    connected(&handle).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn lines_arrive_in_order_and_a_finished_log_ends_well() {
     let (mut server, _handle, _configs, connection) = linked().await;
     let mut logs = connection.logs().await.expect("the link is up");
@@ -291,6 +303,8 @@ async fn a_log_stream_that_the_server_refuses_says_why() {
         }
     };
     assert_eq!(lost, Lost { code: 5, text: "no such instance".into() });
+    assert_eq!(logs.send(vec![line("again")]).await, Err(lost), "and it stays so");
+    logs.finish().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,7 +374,7 @@ async fn a_session_that_is_refused_or_never_opened_is_an_error() {
     let again = connection.clone();
     let opening = tokio::spawn(async move { again.exec(ExecId(1)).await.map(drop) });
     let Call::Exec { answer, .. } = server.next().await else { panic!("no session") };
-    answer.send(Err(Status::not_found("no such session"))).ok().expect("the call waits");
+    answer.send(Err(Status::not_found("no such session"))).expect("the call waits");
     assert_eq!(opening.await.unwrap(), Err(Lost { code: 5, text: "no such session".into() }));
 
     let opening = tokio::spawn(async move { connection.exec(ExecId(2)).await.map(drop) });
@@ -394,6 +408,14 @@ async fn closing_ends_the_task_and_the_connection() {
     assert!(connection.changed().await.is_err(), "and nobody will tell more");
     configs.closed().await;
     handle.close().await; // twice is no harm
+}
+
+#[test]
+fn a_server_s_words_are_one_short_line_of_ours() {
+    let said = format!("two\nlines\u{1b}[2J{}", "x".repeat(9999));
+    let lost = Lost::from(Status::not_found(said));
+    assert!(lost.text.starts_with("two lines [2Jxx") && lost.text.len() == MAX_TEXT, "{lost}");
+    assert_eq!(Lost::from(Status::not_found("")).text, tonic::Code::NotFound.description());
 }
 
 #[tokio::test(start_paused = true)]

@@ -402,7 +402,7 @@ pub(crate) static COMMANDS: &[Command] = &[
         "show a user",
         &[&[USERNAME], PLAIN, CONNECTION],
     ),
-    command(Server, &[&["server", "run"], &["server"]], None, "serve", &[SERVER]),
+    command(Server, &[&["server", "run"], &["server"]], None, "run the server", &[SERVER]),
     command(
         ServerBootstrap,
         &[&["server", "bootstrap"]],

@@ -120,7 +120,7 @@ async fn target(
         label_selector: call.text("label-scope").to_owned(),
         runner: call
             .switch("runner")
-            .then(|| r#ref::Runner { target: Some(runner::Target::Any(r#ref::RunnerAny {})) }),
+            .then_some(r#ref::Runner { target: Some(runner::Target::Any(r#ref::RunnerAny {})) }),
     })
 }
 

@@ -7,6 +7,8 @@ pub(crate) mod instance;
 pub(crate) mod login;
 pub(crate) mod logs;
 pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod version;

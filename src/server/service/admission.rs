@@ -94,7 +94,8 @@ fn admit(hub: &Hub, method: &str, metadata: &MetadataMap) -> Result<Option<Calle
     }
     let token = metadata.get("waypoint-token").or_else(|| metadata.get("authorization"));
     let token = token.ok_or_else(|| Status::unauthenticated("waypoint-token: is required"))?;
-    let token = token.to_str().map_err(|_| Status::unauthenticated("waypoint-token: is no text"))?;
+    let token =
+        token.to_str().map_err(|_| Status::unauthenticated("waypoint-token: is no text"))?;
     let caller = who(hub, token)?;
     if matches!(caller, Caller::Entrypoint { .. }) && !is_entrypoint(method) {
         let text = format!("an entrypoint's token may not call {method}");
@@ -133,11 +134,8 @@ fn check_version(method: &str, metadata: &MetadataMap) -> Result<(), Refusal> {
     if method == "GetVersionInfo" {
         return Ok(());
     }
-    let header = if is_entrypoint(method) {
-        "client-entrypoint-protocol"
-    } else {
-        "client-api-protocol"
-    };
+    let header =
+        if is_entrypoint(method) { "client-entrypoint-protocol" } else { "client-api-protocol" };
     let mut values = metadata.get_all(header).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Refusal::invalid(header, "is required exactly once"));
@@ -156,10 +154,16 @@ impl Protocol {
 
     fn agree(self, client: Self) -> Result<(), String> {
         if client.current < self.minimum {
-            return Err(format!("the client is too old: it speaks {}, we {}", client.current, self.minimum));
+            return Err(format!(
+                "the client is too old: it speaks {}, we {}",
+                client.current, self.minimum
+            ));
         }
         if self.current < client.minimum {
-            return Err(format!("the server is too old: it speaks {}, the client {}", self.current, client.minimum));
+            return Err(format!(
+                "the server is too old: it speaks {}, the client {}",
+                self.current, client.minimum
+            ));
         }
         Ok(())
     }

@@ -95,6 +95,23 @@ async fn what_cannot_be_reached_is_named() {
     assert_eq!((refused.code, unknown.code), (14, 14));
 }
 
+#[tokio::test(start_paused = true)]
+async fn silent_dns_servers_are_named_as_the_cause() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+    let port = silent.local_addr().expect("bound").port();
+    for (servers, why) in [
+        (1, "DNS server 127.0.0.1: no answer within 5s"),
+        (3, "no DNS server answered within 12 s"),
+    ] {
+        let (mut network, files) = network(&Settings::default(), "");
+        let resolv_conf = files.path().join("resolv.conf");
+        std::fs::write(&resolv_conf, "nameserver 127.0.0.1\n".repeat(servers)).expect("a file");
+        network.resolver = Resolver { resolv_conf, port, ..network.resolver };
+        let lost = network.dial(&target("server", 9701, false)).await.err().expect("silence");
+        assert_eq!(lost.text, format!("cannot resolve server: {why}"));
+    }
+}
+
 #[tokio::test]
 async fn a_proxy_is_told_the_name_and_the_way_back_is_whole() {
     let (port, mut asked) = proxy(echo().await, None).await;

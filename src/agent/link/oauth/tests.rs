@@ -78,7 +78,7 @@ fn an_access_token_is_renewed_before_its_end() {
         (r#","expires_in":99999999999999"#, 365 * 24 * 3600 - 60),
     ] {
         let body = format!(r#"{{"access_token":"abc","token_type":"bearer"{expires}}}"#);
-        let access = answer(200, body.as_bytes()).ok().expect("a token");
+        let access = answer(200, body.as_bytes()).expect("a token");
         assert_eq!(access.authorization, "Bearer abc");
         assert_eq!(access.renew_after.as_secs(), seconds, "{expires}");
     }
