@@ -16,7 +16,5 @@ pub fn main() -> u8 {
 
 /// By its name and by the seam that init has placed: the name alone anybody can give us.
 fn agent() -> Option<Exit> {
-    let is_seam = entry::standard(3).is_some_and(seqpacket::is_one);
-    let seam = if is_seam { entry::inherited(3) } else { None };
-    seam.map(crate::agent::main)
+    entry::standard(3).is_some_and(seqpacket::is_one).then(crate::agent::main)
 }

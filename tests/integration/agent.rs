@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! The agent may die, hang or lag: the app does not notice.
 use crate::harness::{Entrypoint, Server, Setup, process, until};
 use nix::sys::signal::{Signal, kill};
@@ -128,4 +125,3 @@ impl Counter {
         self.0 += 1;
     }
 }
->>>>>>> tests

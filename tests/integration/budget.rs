@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! What we weigh, against `budget.toml`. Every measure is printed, also by a run that passes.
 use crate::harness::{Entrypoint, Server, dist, process, until};
 use std::io::Write as _;
@@ -58,6 +57,3 @@ fn budget(table: &str, key: &str) -> i64 {
         std::fs::read_to_string(path).expect("budget.toml").parse().expect("TOML");
     budget[table][key].as_integer().expect("a number")
 }
-=======
-
->>>>>>> main

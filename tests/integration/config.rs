@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Configuration reaches the child, and a change of it starts the child anew.
 use crate::harness::{Entrypoint, Server, Setup, process};
 use nix::sys::signal::Signal;
@@ -103,4 +100,3 @@ fn nobody_below_us_sees_the_token() {
     let ended = app.expect_exit(0);
     assert!(!ended.stdout.contains(&server.invite), "the child sees the token");
 }
->>>>>>> tests

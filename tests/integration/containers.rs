@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! PID 1 of containers FROM scratch: `make docker`. There is no network and no registry.
 use crate::harness::{DEADLINE, Server, dist, installed, skip, until};
 use std::process::{Command, Output};
@@ -201,6 +200,3 @@ fn said(output: Output) -> Said {
         stderr: text(output.stderr),
     }
 }
-=======
-
->>>>>>> main

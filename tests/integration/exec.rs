@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Sessions beside the app: their bytes, their terminal, their end.
 use crate::harness::server::{Said, pty};
 use crate::harness::{Entrypoint, Server, Setup, process, until};
@@ -123,4 +120,3 @@ fn where_sessions_are_disabled_none_runs() {
     server.expect_log("ready");
     assert!(!server.reaches_the_instance(), "a session ran");
 }
->>>>>>> tests

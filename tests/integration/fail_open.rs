@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Whatever is wrong with the server, the child runs; unless we were told that it must not.
 use crate::harness::{Entrypoint, Server, Setup, until};
 use std::io::{Read as _, Write as _};
@@ -165,4 +162,3 @@ fn join(mut from: TcpStream, mut to: TcpStream) {
         let _closed = to.shutdown(std::net::Shutdown::Both);
     });
 }
->>>>>>> tests

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! What a taken-over agent would find: nothing. Seen in /proc.
 use crate::harness::{Entrypoint, Server, Setup, process, skip, until};
 use std::os::unix::fs::MetadataExt as _;
@@ -118,4 +115,3 @@ fn inet_sockets() -> Vec<String> {
     });
     lines.filter_map(|line| line.split_whitespace().nth(9).map(str::to_owned)).collect()
 }
->>>>>>> tests

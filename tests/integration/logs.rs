@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! What the child prints reaches the server, and its real output first of all.
 use crate::harness::{Entrypoint, Server, Setup};
 use nix::sys::signal::Signal;
@@ -61,4 +58,3 @@ fn a_flood_comes_out_complete_whatever_becomes_of_the_copy() {
     assert_eq!(printed, 20_000_000);
     assert!(ended.stdout.ends_with("done\n"));
 }
->>>>>>> tests

@@ -16,13 +16,7 @@ fn the_childs_exit_status_is_ours() {
 #[test]
 fn a_child_that_a_signal_killed_is_128_and_its_number() {
     for signal in [1, 2, 3, 6, 9, 10, 11, 13, 15, 34, 64] {
-<<<<<<< HEAD
-        Setup::new(["/bin/bash", "-c", &format!("kill -{signal} $$")])
-            .spawn()
-            .expect_exit(128 + signal);
-=======
         Setup::script(&format!("kill -{signal} $$")).spawn().expect_exit(128 + signal);
->>>>>>> tests
     }
 }
 
@@ -179,19 +173,9 @@ fn closed_streams_do_not_matter() {
 
 #[test]
 fn further_descriptors_are_the_childs_and_not_ours() {
-<<<<<<< HEAD
     let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end; exit 0")
         .stdin_piped()
         .spawn();
-=======
-<<<<<<< HEAD
-    let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end")
-        .stdin_piped()
-        .spawn();
-=======
-    let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end; exit 0").stdin_piped().spawn();
->>>>>>> tests
->>>>>>> main
     app.expect_line("ready");
     let has = |pid| process::descriptors(pid).iter().any(|(number, _)| *number == 7);
     assert!(has(app.child()), "the child lost a descriptor");
@@ -217,47 +201,22 @@ fn the_environment_is_the_callers_byte_for_byte() {
 fn the_callers_signal_dispositions_and_mask_are_the_childs() {
     let show = "grep -E '^Sig(Blk|Ign)' /proc/self/status";
     for habit in ["", "trap '' PIPE;", "trap '' HUP USR1 CHLD;", "trap '' TTOU INT QUIT;"] {
-<<<<<<< HEAD
-        let direct =
-            Setup::below(&format!("{habit} shift; exec \"$@\""), show).spawn().expect_exit(0);
-        let through = Setup::below(&format!("{habit} exec \"$@\""), show).spawn().expect_exit(0);
-=======
         let direct = Setup::below(&format!("{habit} exec {show}"), "").spawn().expect_exit(0);
-<<<<<<< HEAD
         let through =
             Setup::below(&format!("{habit} exec \"$1\" {show}"), "").spawn().expect_exit(0);
-=======
-        let through = Setup::below(&format!("{habit} exec \"$1\" {show}"), "").spawn().expect_exit(0);
->>>>>>> tests
->>>>>>> main
         assert_eq!(through.stdout, direct.stdout, "after {habit:?}");
     }
 }
 
 #[test]
 fn a_caller_that_blocks_every_signal_does_not_hang_us() {
-<<<<<<< HEAD
-    let shell = "exec env --block-signal \"$@\"";
-    let ended =
-        Setup::below(shell, "grep ^SigBlk /proc/self/status; exit 4").spawn().expect_exit(4);
-    assert!(
-        !ended.stdout.contains("0000000000000000"),
-        "the mask is the child's: {}",
-        ended.stdout
-    );
-=======
     let shell = "exec env --block-signal \"$1\" grep ^SigBlk /proc/self/status";
     let ended = Setup::below(shell, "").spawn().expect_exit(0);
-<<<<<<< HEAD
     assert!(
         !ended.stdout.contains("0000000000000000"),
         "the mask is the child's: {}",
         ended.stdout
     );
-=======
-    assert!(!ended.stdout.contains("0000000000000000"), "the mask is the child's: {}", ended.stdout);
->>>>>>> tests
->>>>>>> main
 }
 
 #[test]

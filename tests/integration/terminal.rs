@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! Below a terminal: `script` of util-linux, part of every Debian, is the one who holds it.
 use crate::harness::{Server, Setup, dist};
 
@@ -31,6 +30,3 @@ fn below_a_terminal(
     );
     link(Setup::other("script", ["-q", "-e", "-c", &command, "/dev/null"])).spawn().expect_exit(3)
 }
-=======
-
->>>>>>> main

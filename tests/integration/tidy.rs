@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! What is absent from the source, and stays so: the design is made of absences.
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -185,6 +184,3 @@ fn collect(folder: &Path, all: &mut Vec<PathBuf>) {
 fn top() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
-=======
-
->>>>>>> main

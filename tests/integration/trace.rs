@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! The whole life under strace: no file is opened for writing, and nothing listens.
 use crate::harness::{Server, Setup, installed, process, skip, until};
 use nix::sys::signal::{Signal, kill};
@@ -81,4 +78,3 @@ fn is_forbidden(line: &str) -> bool {
         _ => false,
     }
 }
->>>>>>> tests

@@ -201,36 +201,9 @@ impl Server {
     /// Reads the log until a line contains `part`; all lines up to there.
     #[track_caller]
     pub(crate) fn expect_log(&self, part: &str) -> Vec<String> {
-<<<<<<< HEAD
-        let scope = get_log_stream_request::Scope::DeploymentId(self.deployment.clone());
-        let request = GetLogStreamRequest { scope: Some(scope), limit_backlog: 0 };
-        let mut seen = Vec::new();
-        let found = self.runtime.block_on(async {
-            tokio::time::timeout(DEADLINE, async {
-                let mut stream: Streaming<LogBatch> =
-                    self.client.clone().get_log_stream(self.request(request)).await?.into_inner();
-                while let Some(batch) = stream.message().await? {
-                    seen.extend(
-                        batch.lines.into_iter().map(|entry| entry.line.trim_end().to_owned()),
-                    );
-                    if seen.iter().any(|line: &String| line.contains(part)) {
-                        return Ok(true);
-                    }
-                }
-                Ok::<bool, Status>(false)
-            })
-            .await
-        });
-        assert!(
-            matches!(found, Ok(Ok(true))),
-            "no {part:?} in the log ({found:?}); there was {seen:?}"
-        );
-        seen
-=======
         let mut log = self.log();
         log.expect(part);
         log.seen
->>>>>>> tests
     }
 
     /// Opens a session in the deployment; the server picks the instance.
