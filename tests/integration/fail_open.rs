@@ -87,7 +87,7 @@ fn a_required_server_is_waited_for_until_it_is_there() {
 }
 
 fn quick() -> Setup {
-    Setup::script("echo started with $GREETING; exit 7")
+    Setup::script("echo \"started with $GREETING\"; exit 7")
         .env("WAYPOINT_CEB_START_TIMEOUT", START_TIMEOUT)
 }
 

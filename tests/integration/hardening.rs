@@ -68,7 +68,8 @@ fn nobody_but_root_looks_into_the_agent() {
 #[test]
 fn init_and_the_child_have_no_socket_to_the_network() {
     let server = Server::start();
-    let app = Entrypoint::linked(&server, IDLE);
+    let mut app = Entrypoint::linked(&server, IDLE);
+    app.expect_line("ready");
     server.instances();
     let inet = inet_sockets();
     let sockets = |pid| {
@@ -81,8 +82,11 @@ fn init_and_the_child_have_no_socket_to_the_network() {
     };
     assert_eq!(sockets(app.agent()), 1, "the agent has one link");
     assert_eq!(sockets(app.pid()), 0, "init has none");
-    let child = process::descriptors(app.child()).into_iter().map(|(number, _)| number);
-    assert_eq!(child.collect::<Vec<_>>(), [0, 1, 2], "the child inherits nothing of ours");
+    let mut direct = Setup::other("/bin/sh", ["-c", IDLE]).spawn();
+    direct.expect_line("ready");
+    let numbers =
+        |pid| process::descriptors(pid).into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+    assert_eq!(numbers(app.child()), numbers(direct.pid()), "the child inherits something of ours");
 }
 
 #[test]

@@ -138,7 +138,15 @@ impl Drop for Entrypoint {
 
 impl Setup {
     pub(crate) fn new<S: AsRef<OsStr>>(argv: impl IntoIterator<Item = S>) -> Self {
-        let mut command = Command::new(dist("waypoint-entrypoint"));
+        Self::other(dist("waypoint-entrypoint"), argv)
+    }
+
+    /// Another program, who starts the entrypoint.
+    pub(crate) fn other<S: AsRef<OsStr>>(
+        program: impl AsRef<OsStr>,
+        argv: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let mut command = Command::new(program);
         command.args(argv);
         Self::of(command)
     }
@@ -149,10 +157,9 @@ impl Setup {
 
     /// Runs `shell`, in which `"$@"` is the entrypoint with its script: a caller with habits of its own.
     pub(crate) fn below(shell: &str, script: &str) -> Self {
-        let mut command = Command::new("/bin/bash");
-        command.args(["-c", shell, "caller"]).arg(dist("waypoint-entrypoint"));
-        command.args(["/bin/sh", "-c", script]);
-        Self::of(command)
+        let ours = dist("waypoint-entrypoint");
+        let ours = ours.to_str().expect("the project's path is UTF-8");
+        Self::other("/bin/bash", ["-c", shell, "caller", ours, "/bin/sh", "-c", script])
     }
 
     /// The same, started by this program and its arguments.

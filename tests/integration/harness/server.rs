@@ -18,6 +18,9 @@ use waypoint::proto::{
     get_log_stream_request, list_instances_request, r#ref, token,
 };
 
+/// The user that BootstrapToken makes.
+const BOOTSTRAP_USER: &str = "00000000000000000000000001";
+
 pub(crate) struct Server {
     pub(crate) addr: String,
     pub(crate) deployment: String,
@@ -141,7 +144,10 @@ impl Server {
         let entrypoint = token::Entrypoint { deployment_id: deployment.into() };
         let request = InviteTokenRequest {
             duration: "1h".into(),
-            login: Some(token::Login { entrypoint: Some(entrypoint), ..Default::default() }),
+            login: Some(token::Login {
+                user_id: BOOTSTRAP_USER.into(),
+                entrypoint: Some(entrypoint),
+            }),
             ..Default::default()
         };
         self.call(request, async |client, request| client.generate_invite_token(request).await)
