@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! Idle --some wake-ups--> Busy --every 5 s: look--> Busy
-//!   ^---quiet for 5 s: give clean pages back---------'
+//!   ^---quiet for 5 s---------------------------------'
 //! ```
-//! Idle it has no timer: a silent agent sleeps.
+//! Idle it has no timer: a silent agent sleeps, and before each sleep it gives its clean pages
+//! back. A keepalive every few seconds would else bring half the program back for good; it costs
+//! some 100 µs of page faults.
 use crate::sys::memory::drop_clean_pages;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -19,8 +21,9 @@ const LIMIT: u64 = 32 << 20;
 const EVERY: Duration = Duration::from_secs(5);
 /// So many wake-ups are worth a look; a connection's keepalives alone take minutes for them.
 const WORTH_A_LOOK: u64 = 32;
-/// So many in `EVERY` are quiet: our own timer, and a keepalive or two.
-const QUIET: u64 = 3;
+/// So many in `EVERY` are quiet: our own timer, keepalives both ways, and the steps of the wheel
+/// in which the runtime keeps its timers.
+const QUIET: u64 = 16;
 
 /// Counts how often the runtime woke up.
 #[derive(Default)]
@@ -29,6 +32,7 @@ pub(super) struct Pulse {
     /// The count at which `look` has to be told.
     at: AtomicU64,
     look: Notify,
+    idle: AtomicBool,
 }
 
 impl Pulse {
@@ -40,14 +44,23 @@ impl Pulse {
         }
     }
 
+    /// The runtime's hook before each wait.
+    pub(super) fn rest(&self) {
+        if self.idle.load(Ordering::Relaxed) {
+            drop_clean_pages();
+        }
+    }
+
     fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Waits for the next `WORTH_A_LOOK` wake-ups.
+    /// Is idle for the next `WORTH_A_LOOK` wake-ups.
     async fn busy(&self) {
         self.at.store(self.count().saturating_add(WORTH_A_LOOK), Ordering::Relaxed);
+        self.idle.store(true, Ordering::Relaxed);
         self.look.notified().await;
+        self.idle.store(false, Ordering::Relaxed);
     }
 }
 
@@ -66,7 +79,6 @@ pub(super) async fn watch(pulse: Arc<Pulse>, give_up: impl Fn()) -> u64 {
                 break;
             }
         }
-        drop_clean_pages();
         pulse.busy().await;
     }
 }

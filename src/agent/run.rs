@@ -30,10 +30,11 @@ pub(crate) fn main() -> Exit {
         return Exit::FAILURE;
     };
     let pulse = Arc::new(Pulse::default());
-    let beat = pulse.clone();
+    let (beat, rest) = (pulse.clone(), pulse.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .on_thread_unpark(move || beat.beat())
+        .on_thread_park(move || rest.rest())
         .build();
     match runtime {
         Ok(runtime) => runtime.block_on(live(seam, log, pulse)),

@@ -3,7 +3,7 @@ use super::output::Copy;
 use super::spawn;
 use crate::sys::output::Output;
 use crate::sys::poll::For;
-use crate::sys::{Errno, Pid, fd};
+use crate::sys::{Errno, Pid, fd, memory};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// As much as one pipe holds: no more is ever in our hands. Source: pipe(7).
@@ -40,7 +40,7 @@ impl Pump {
                 (Some(Output::Own(pipe)), Some(pid))
             }
         };
-        let buffer = Box::new([0; BUFFER]);
+        let buffer = memory::zeroed();
         let copy = Copy::new();
         let it = Self {
             from,

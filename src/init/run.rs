@@ -20,13 +20,15 @@ use crate::sys::memfd::Mapping;
 use crate::sys::poll::For;
 use crate::sys::process::{self, reap};
 use crate::sys::signals::{Signals, foreground_terminal};
-use crate::sys::{Errno, Exit, Pid, Signal, entry};
+use crate::sys::{Errno, Exit, Pid, Signal, entry, memory};
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// As many leftovers are remembered as told to end; of more, some are told twice.
 const MAX_TOLD: usize = 256;
+/// After so long without anything to do, init gives back the pages of its file that it used.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// Everything PID 1 knows. All of it is reserved before the child runs.
 struct Init {
@@ -46,6 +48,8 @@ struct Init {
     ending: Option<Ending>,
     told_to_end: [Option<Pid>; MAX_TOLD],
     scratch: Box<[u8; MAX_PACKET]>,
+    /// When it will have been quiet; once, then it sleeps for ever.
+    quiet_at: Option<Instant>,
     linked: Option<Linked>,
 }
 
@@ -122,7 +126,8 @@ impl Init {
             spawn_again: None,
             ending: None,
             told_to_end: [None; MAX_TOLD],
-            scratch: Box::new([0; MAX_PACKET]),
+            scratch: memory::zeroed(),
+            quiet_at: None,
             linked,
         })
     }
@@ -139,6 +144,8 @@ impl Init {
     /// One turn: sleeps here only; then the most urgent first. Breaks with our exit.
     fn turn(&mut self) -> ControlFlow<Exit> {
         let ready = sleep(self.waited_for(), self.deadline(), Instant::now());
+        let now = Instant::now();
+        self.quieten(ready.ready().next().is_some(), now);
         ready.ready().try_for_each(|wake| match wake {
             // One SIGCHLD may stand for many deaths, most of them of orphans we adopted.
             Wake::Signal => {
@@ -156,9 +163,19 @@ impl Init {
             Wake::Seam => self.converse(),
             Wake::Output(index) => self.pump(index),
         })?;
-        self.overdue(Instant::now())?;
+        self.overdue(now)?;
         self.tell();
         Continue(())
+    }
+
+    /// Idle, only what a sleep needs stays in memory: one timer after the last event sees to it.
+    fn quieten(&mut self, busy: bool, now: Instant) {
+        if busy {
+            self.quiet_at = now.checked_add(QUIET);
+        } else if self.quiet_at.is_some_and(|it| it <= now) {
+            self.quiet_at = None;
+            memory::drop_clean_pages();
+        }
     }
 
     fn waited_for(&self) -> impl Iterator<Item = (BorrowedFd<'_>, For, Wake)> {
@@ -195,6 +212,7 @@ impl Init {
     fn deadline(&self) -> Option<Instant> {
         let linked = self.linked.as_ref();
         [
+            self.quiet_at,
             self.life.deadline(),
             self.ending.as_ref().and_then(Ending::deadline),
             self.child_report.as_ref().map(|(_, at)| *at),

@@ -45,29 +45,32 @@ pub(crate) fn standard(number: RawFd) -> Option<std::os::fd::BorrowedFd<'static>
 /// The environment as it was given to us: every entry, in its order, whatever its bytes.
 pub(crate) fn environment() -> Vec<CString> {
     let mut all = Vec::new();
-    for_each_entry(|entry| all.push(entry.to_owned()));
+    for_each_entry(|text| {
+        // SAFETY: a C string of the table, copied before anybody could change it.
+        all.push(unsafe { CStr::from_ptr(text) }.to_owned());
+    });
     all
 }
 
 /// Overwrites the value of a variable in the block that /proc/1/environ shows; init has its copy.
 /// Source: proc_pid_environ(5).
 pub(crate) fn wipe(name: &str) {
-    for_each_entry(|entry| {
-        let bytes = entry.to_bytes();
+    for_each_entry(|text| {
+        // SAFETY: a C string of the table. The borrow ends before anything is written.
+        let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
         let is_it = bytes.strip_prefix(name.as_bytes()).is_some_and(|it| it.starts_with(b"="));
-        if is_it {
-            let value = bytes.len().saturating_sub(name.len()).saturating_sub(1);
-            let start = entry.as_ptr().wrapping_add(name.len()).wrapping_add(1).cast_mut();
-            // SAFETY: the value's bytes lie in our own, writable stack area; init has one thread
-            // and keeps no other reference into it.
-            unsafe { std::ptr::write_bytes(start, b'*', value) };
+        let length = if is_it { bytes.len() } else { 0 };
+        for index in name.len().saturating_add(1)..length {
+            // SAFETY: a byte of the value, in our own writable stack area; init has one thread and
+            // nobody borrows it. Volatile, because only others will ever read it.
+            unsafe { text.wrapping_add(index).write_volatile(b'*'.cast_signed()) };
         }
     });
 }
 
-fn for_each_entry(mut visit: impl FnMut(&CStr)) {
+fn for_each_entry(mut visit: impl FnMut(*mut libc::c_char)) {
     unsafe extern "C" {
-        static environ: *const *const libc::c_char;
+        static environ: *const *mut libc::c_char;
     }
     // SAFETY: the C library's table; nothing in this program calls setenv.
     let mut entry = unsafe { environ };
@@ -77,8 +80,7 @@ fn for_each_entry(mut visit: impl FnMut(&CStr)) {
         if text.is_null() {
             return;
         }
-        // SAFETY: not null, so a C string of the table.
-        visit(unsafe { CStr::from_ptr(text) });
+        visit(text);
         entry = entry.wrapping_add(1);
     }
 }

@@ -1,5 +1,10 @@
-//! Giving memory back: the pages of our own file that nobody has written to.
+//! Taking little memory, and giving back the pages of our own file that nobody has written to.
 use std::ffi::c_void;
+
+/// Room that takes no memory before it is used: the kernel's zeroes, never built on our stack.
+pub(crate) fn zeroed<const N: usize>() -> Box<[u8; N]> {
+    vec![0; N].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; N]))
+}
 
 /// Forgets the clean pages of our own program: they come back from the page cache when they are
 /// used. It lowers what this process has mapped, not what the machine has cached.

@@ -6,9 +6,10 @@ use crate::init::registry::START_TIMEOUT;
 use crate::init::spawn::{self, Report, report};
 use crate::seam::block::Env;
 use crate::seam::message::{Child, ExecStep};
-use crate::sys::process::{group_exists, kill, kill_group};
-use crate::sys::{Errno, Exit, Signal, heap, memory};
+use crate::sys::process::{self, group_exists, kill, kill_group};
+use crate::sys::{Errno, Exit, Signal, heap};
 use std::ops::ControlFlow::{self, Continue};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Instant;
 
 impl Init {
@@ -82,8 +83,8 @@ impl Init {
                 let deadline = Instant::now().checked_add(START_TIMEOUT);
                 self.child_report = deadline.map(|it| (started.report, it));
                 self.set_child(Child::Running(started.pid));
+                self.give_descriptors_away();
                 heap::seal();
-                memory::drop_clean_pages();
                 while let Some(signal) = self.kept.take() {
                     self.signal(signal);
                 }
@@ -99,6 +100,21 @@ impl Init {
                 log::error(format_args!("cannot fork for the app: {errno}"));
                 self.on(Event::Exited(Exit::FAILURE))
             }
+        }
+    }
+
+    /// Further descriptors of the caller's are the child's now, and ours no more: it may wait for
+    /// the last holder of a pipe to go. A linked child may be started again, and needs them then.
+    fn give_descriptors_away(&self) {
+        if self.linked.is_none() {
+            let raw = |it: Option<&OwnedFd>| it.map_or(-1, AsRawFd::as_raw_fd);
+            process::close_others([
+                self.signals.as_fd().as_raw_fd(),
+                raw(self.origin.directory.as_ref()),
+                raw(self.origin.terminal.as_ref()),
+                raw(self.origin.own_file.as_ref().ok()),
+                raw(self.child_report.as_ref().map(|(it, _)| it)),
+            ]);
         }
     }
 
