@@ -25,7 +25,7 @@ check: proto-check licences ## the loop: format, lints, documentation, licences,
 	cargo clippy --locked --features server --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --features server --no-deps
 	cargo tree --locked -d -e normal --depth 0
-	$(CARGO_TEST) --lib --bins
+	$(CARGO_TEST) --lib
 
 test: ## what CI runs: installs what it needs, then every floor
 	tools/install.sh
@@ -37,7 +37,7 @@ test: ## what CI runs: installs what it needs, then every floor
 	$(MAKE) sizes
 
 unit: ## the lowest floors: tables, properties, rooms
-	$(CARGO_TEST) --lib --bins
+	$(CARGO_TEST) --lib
 
 integration: build ## the programs of dist/ as processes
 	$(CARGO_TEST) --test integration -- --skip containers::

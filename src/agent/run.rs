@@ -55,7 +55,7 @@ async fn live(seam: OwnedFd, log: Log, pulse: Arc<Pulse>) -> Exit {
         Ok(greeted) => greeted,
         Err(ended) => return leave(ended),
     };
-    let (seam, serving) = socket.serve(greeting.settings.child);
+    let (seam, serving) = socket.serve();
     let house = match House::start(greeting, &seam, &log) {
         Ok(house) => house,
         Err(error) => {

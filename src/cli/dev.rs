@@ -47,7 +47,9 @@ pub(crate) async fn run(desk: &Desk<'_>) -> Outcome {
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
-    let stay = Stay::begin(&address, &token, &wanted);
+    let stay = Stay::begin(&address, &token, &wanted)
+        .map_err(|wrong| tell(&format!("! no context for the other commands: {wrong}")))
+        .ok();
     let isolation = if desk.call.switch("isolate") {
         isolate::possible(&itself).await
     } else {
@@ -69,12 +71,11 @@ pub(crate) async fn run(desk: &Desk<'_>) -> Outcome {
     if let Some(port) = wanted.port {
         command.env("PORT", port.to_string());
     }
-    greet(&address, &wanted, isolation, stay.is_ok());
+    greet(&address, &wanted, isolation, stay.is_some());
     let outcome = forward(&mut command).await;
     // In this order: nobody shall find a context whose server is gone.
-    match stay.map(Stay::end) {
-        Ok(Ok(())) => {}
-        Ok(Err(wrong)) | Err(wrong) => tell(&format!("! {wrong}")),
+    if let Some(Err(wrong)) = stay.map(Stay::end) {
+        tell(&format!("! {wrong}"));
     }
     drop(stop);
     match serving.await {

@@ -9,7 +9,8 @@ use crate::proto::exec_stream_request::WindowSize;
 pub(crate) fn size(out: &Stdout) -> Option<WindowSize> {
     let size = tcgetwinsize(out).ok()?;
     let (rows, cols) = (i32::from(size.ws_row), i32::from(size.ws_col));
-    Some(WindowSize { rows, cols, width: cols, height: rows })
+    // 0 is what a terminal says that does not know.
+    (rows > 0 && cols > 0).then_some(WindowSize { rows, cols, width: cols, height: rows })
 }
 
 /// Raw while it lives: a return and a panic drop it, and signals end the session, which returns.

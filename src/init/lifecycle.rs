@@ -94,10 +94,6 @@ impl Life {
         matches!(self.state, State::Waiting(_))
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        matches!(self.state, State::Stopping(..) | State::Clearing(..))
-    }
-
     pub(crate) fn is_clearing(&self) -> bool {
         matches!(self.state, State::Clearing(..))
     }

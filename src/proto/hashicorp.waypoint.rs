@@ -69,11 +69,13 @@ pub mod version_info {
         pub minimum: u32,
     }
 }
+/// The keepalive on its own: what any streamed message may be replaced with.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InlineKeepalive {
     #[prost(string, tag = "100000000")]
     pub signature: ::prost::alloc::string::String,
 }
+/// Context of an error, in its details; a command line prints each on a line of its own.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ErrorDetail {
     #[prost(string, tag = "1")]
@@ -266,6 +268,7 @@ pub mod operation_order {
         }
     }
 }
+/// Deployments that share what they run on; `initial_sequence` is the number of the first.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Generation {
     #[prost(string, tag = "1")]
@@ -527,14 +530,18 @@ pub struct EntrypointConfigResponse {
     #[prost(string, tag = "100000000")]
     pub inline_keepalive: ::prost::alloc::string::String,
 }
+/// All an instance has to know, whole each time.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EntrypointConfig {
+    /// All sessions of the instance, old and new: those it has not begun yet it begins.
     #[prost(message, repeated, tag = "1")]
     pub exec: ::prost::alloc::vec::Vec<entrypoint_config::Exec>,
     #[prost(message, repeated, tag = "2")]
     pub env_vars: ::prost::alloc::vec::Vec<ConfigVar>,
+    /// Only with a dynamic variable; of one type the last is the one to use.
     #[prost(message, repeated, tag = "5")]
     pub config_sources: ::prost::alloc::vec::Vec<ConfigSource>,
+    /// The signal for the child when a file of its was written; empty for none.
     #[prost(string, tag = "6")]
     pub file_change_signal: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
@@ -546,6 +553,8 @@ pub struct EntrypointConfig {
 pub mod entrypoint_config {
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Exec {
+        /// Grows over restarts of the server too: an entrypoint may ignore what is not above all
+        /// it saw.
         #[prost(int64, tag = "1")]
         pub index: i64,
         #[prost(string, repeated, tag = "2")]
@@ -573,6 +582,7 @@ pub mod entrypoint_config {
         >,
     }
 }
+/// Some lines of one instance; those after the first message may leave out `instance_id`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EntrypointLogBatch {
     #[prost(string, tag = "1")]
@@ -665,6 +675,7 @@ pub mod entrypoint_exec_request {
         Exit(Exit),
         #[prost(message, tag = "3")]
         Output(Output),
+        /// It could not be started; nothing follows.
         #[prost(message, tag = "4")]
         Error(Error),
     }
@@ -686,6 +697,7 @@ pub mod entrypoint_exec_response {
         InputEof(()),
         #[prost(message, tag = "2")]
         Winch(super::exec_stream_request::WindowSize),
+        /// That it is there is all it says.
         #[prost(bool, tag = "3")]
         Opened(bool),
     }
@@ -714,6 +726,7 @@ pub mod exec_stream_request {
         pub enum Target {
             #[prost(string, tag = "1")]
             DeploymentId(::prost::alloc::string::String),
+            /// Any type of instance; a deployment's sessions go to its `LONG_RUNNING` ones.
             #[prost(string, tag = "4")]
             InstanceId(::prost::alloc::string::String),
         }
@@ -822,6 +835,7 @@ pub mod exec_stream_response {
     }
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Event {
+        /// Always first: an instance was found.
         #[prost(message, tag = "3")]
         Open(Open),
         #[prost(message, tag = "1")]
@@ -832,6 +846,7 @@ pub mod exec_stream_response {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetLogStreamRequest {
+    /// Of each instance: 0 means 100, less than 0 all there is.
     #[prost(int32, tag = "3")]
     pub limit_backlog: i32,
     #[prost(oneof = "get_log_stream_request::Scope", tags = "1, 2")]
@@ -873,6 +888,7 @@ pub mod log_batch {
         pub source: i32,
         #[prost(message, optional, tag = "1")]
         pub timestamp: ::core::option::Option<::prost_types::Timestamp>,
+        /// With or without its newline; at most 64 KiB are kept.
         #[prost(string, tag = "2")]
         pub line: ::prost::alloc::string::String,
     }
@@ -918,6 +934,7 @@ pub mod log_batch {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListInstancesRequest {
+    /// As Go writes durations: 10s, 1m30s.
     #[prost(string, tag = "3")]
     pub wait_timeout: ::prost::alloc::string::String,
     #[prost(oneof = "list_instances_request::Scope", tags = "1, 2")]
@@ -1000,18 +1017,22 @@ pub mod instance {
         }
     }
 }
+/// A variable is one target and one name. Names differ in case.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ConfigVar {
     #[prost(message, optional, tag = "10")]
     pub target: ::core::option::Option<config_var::Target>,
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
+    /// Not exported; a dynamic one can be referred to as `config.internal.NAME`.
     #[prost(bool, tag = "8")]
     pub internal: bool,
+    /// A file with that path, not an environment variable.
     #[prost(bool, tag = "9")]
     pub name_is_path: bool,
     #[prost(oneof = "config_var::Value", tags = "7, 2, 6")]
     pub value: ::core::option::Option<config_var::Value>,
+    /// How old clients say the target; wins over `target`.
     #[prost(oneof = "config_var::UnusedScope", tags = "3, 4, 5")]
     pub unused_scope: ::core::option::Option<config_var::UnusedScope>,
 }
@@ -1019,6 +1040,7 @@ pub struct ConfigVar {
 pub mod config_var {
     #[derive(Clone, PartialEq, ::prost::Message)]
     pub struct DynamicVal {
+        /// The plugin's name, then what to ask it for.
         #[prost(string, tag = "1")]
         pub from: ::prost::alloc::string::String,
         #[prost(map = "string, string", tag = "2")]
@@ -1031,6 +1053,7 @@ pub mod config_var {
     pub struct Target {
         #[prost(message, optional, tag = "4")]
         pub workspace: ::core::option::Option<super::r#ref::Workspace>,
+        /// Refused when it is set, if it cannot be read.
         #[prost(string, tag = "5")]
         pub label_selector: ::prost::alloc::string::String,
         #[prost(message, optional, tag = "6")]
@@ -1059,6 +1082,7 @@ pub mod config_var {
         #[prost(message, tag = "6")]
         Dynamic(DynamicVal),
     }
+    /// How old clients say the target; wins over `target`.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum UnusedScope {
         #[prost(message, tag = "3")]
@@ -1182,6 +1206,7 @@ pub struct GetConfigSourceResponse {
     #[prost(message, repeated, tag = "1")]
     pub config_sources: ::prost::alloc::vec::Vec<ConfigSource>,
 }
+/// A token's bytes: the text is base58 of `wp24` and this. Only `body` is signed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TokenTransport {
     #[prost(bytes = "vec", tag = "1")]
@@ -1215,6 +1240,7 @@ pub mod token_transport {
         OauthCreds(OAuthCredentials),
     }
 }
+/// What a token claims. It has one kind; those before version 0.5 have the `unused_` fields.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Token {
     #[prost(bytes = "vec", tag = "2")]
@@ -1289,6 +1315,7 @@ pub mod token {
         Trigger(Trigger),
     }
 }
+/// The key that signs: BLAKE2b with 32 bytes of result, keyed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct HmacKey {
     #[prost(string, tag = "1")]
@@ -1331,6 +1358,7 @@ pub struct GenerateRunnerTokenRequest {
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InviteTokenRequest {
+    /// Required, as Go writes durations.
     #[prost(string, tag = "1")]
     pub duration: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "4")]
@@ -1426,6 +1454,7 @@ pub struct SetServerConfigRequest {
     #[prost(message, optional, tag = "1")]
     pub config: ::core::option::Option<ServerConfig>,
 }
+/// What deployments are told of the server: exactly one address.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServerConfig {
     #[prost(message, repeated, tag = "1")]
@@ -1467,6 +1496,7 @@ pub struct Project {
     pub waypoint_hcl_format: i32,
     #[prost(string, tag = "8")]
     pub file_change_signal: ::prost::alloc::string::String,
+    /// Kept as they come, never read: input variables, and below a template's reference.
     #[prost(bytes = "vec", repeated, tag = "9")]
     pub variables: ::prost::alloc::vec::Vec<::prost::alloc::vec::Vec<u8>>,
     #[prost(message, optional, tag = "10")]
@@ -1767,6 +1797,7 @@ pub struct Deployment {
     pub application: ::core::option::Option<r#ref::Application>,
     #[prost(message, optional, tag = "9")]
     pub workspace: ::core::option::Option<r#ref::Workspace>,
+    /// From 1 on for each application, over all its workspaces.
     #[prost(uint64, tag = "10")]
     pub sequence: u64,
     #[prost(string, tag = "1")]
@@ -1798,6 +1829,7 @@ pub struct Deployment {
     pub job_id: ::prost::alloc::string::String,
     #[prost(bool, tag = "13")]
     pub has_entrypoint_config: bool,
+    /// Exec and logs by a plugin's job; never true with our server, which has no jobs.
     #[prost(bool, tag = "15")]
     pub has_exec_plugin: bool,
     #[prost(bool, tag = "16")]
@@ -2133,6 +2165,7 @@ pub struct RunnerConfigResponse {
     #[prost(message, optional, tag = "2")]
     pub config: ::core::option::Option<RunnerConfig>,
 }
+/// Never missing in its response: the original's command line relies on it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RunnerConfig {
     #[prost(message, repeated, tag = "1")]
@@ -2269,6 +2302,7 @@ pub mod waypoint_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
+        /// Open to all, whatever version they speak: what the server speaks, and can.
         pub async fn get_version_info(
             &mut self,
             request: impl tonic::IntoRequest<()>,
@@ -2295,6 +2329,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The first login token, which never expires; once only.
         pub async fn bootstrap_token(
             &mut self,
             request: impl tonic::IntoRequest<()>,
@@ -2321,6 +2356,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// What a token says, once its signature was checked; open to all.
         pub async fn decode_token(
             &mut self,
             request: impl tonic::IntoRequest<super::DecodeTokenRequest>,
@@ -2345,6 +2381,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "DecodeToken"));
             self.inner.unary(req, path, codec).await
         }
+        /// A login token for an invite, as often as wanted until the invite expires; open to all.
         pub async fn convert_invite_token(
             &mut self,
             request: impl tonic::IntoRequest<super::ConvertInviteTokenRequest>,
@@ -2371,6 +2408,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// An invite; `unused_entrypoint` restricts its login to one deployment's entrypoints.
         pub async fn generate_invite_token(
             &mut self,
             request: impl tonic::IntoRequest<super::InviteTokenRequest>,
@@ -2397,6 +2435,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// A login for the caller or another user, or a token for trigger URLs.
         pub async fn generate_login_token(
             &mut self,
             request: impl tonic::IntoRequest<super::LoginTokenRequest>,
@@ -2449,6 +2488,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The caller, if no user is named.
         pub async fn get_user(
             &mut self,
             request: impl tonic::IntoRequest<super::GetUserRequest>,
@@ -2473,6 +2513,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "GetUser"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes `username` and `display`, and nothing else.
         pub async fn update_user(
             &mut self,
             request: impl tonic::IntoRequest<super::UpdateUserRequest>,
@@ -2542,6 +2583,8 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "DeleteUser"));
             self.inner.unary(req, path, codec).await
         }
+        /// Registers an instance for as long as the stream lasts. Each message is all there is to
+        /// know, never a difference; the first comes at once.
         pub async fn entrypoint_config(
             &mut self,
             request: impl tonic::IntoRequest<super::EntrypointConfigRequest>,
@@ -2568,6 +2611,7 @@ pub mod waypoint_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// Lines of instances that have registered; a half-close is answered.
         pub async fn entrypoint_log_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -2593,6 +2637,7 @@ pub mod waypoint_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
+        /// One exec session, announced in `EntrypointConfig`: `open` first, `exit` or `error` last.
         pub async fn entrypoint_exec_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -2624,6 +2669,8 @@ pub mod waypoint_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
+        /// One exec session of whoever types: `start` first. A half-close ends it; the end of what is
+        /// typed is `input_eof`.
         pub async fn start_exec_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<Message = super::ExecStreamRequest>,
@@ -2650,6 +2697,7 @@ pub mod waypoint_client {
                 );
             self.inner.streaming(req, path, codec).await
         }
+        /// A backlog, then lines as they come; it never ends by itself, and new instances join.
         pub async fn get_log_stream(
             &mut self,
             request: impl tonic::IntoRequest<super::GetLogStreamRequest>,
@@ -2674,6 +2722,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "GetLogStream"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// By id. With a `wait_timeout` and a deployment: once there is one.
         pub async fn list_instances(
             &mut self,
             request: impl tonic::IntoRequest<super::ListInstancesRequest>,
@@ -2698,6 +2747,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "ListInstances"));
             self.inner.unary(req, path, codec).await
         }
+        /// All of it or nothing. No value or an empty text deletes; what is deleted goes first.
         pub async fn set_config(
             &mut self,
             request: impl tonic::IntoRequest<super::ConfigSetRequest>,
@@ -2722,6 +2772,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "SetConfig"));
             self.inner.unary(req, path, codec).await
         }
+        /// A project is shown all that is set, an application what is in force.
         pub async fn get_config(
             &mut self,
             request: impl tonic::IntoRequest<super::ConfigGetRequest>,
@@ -2746,6 +2797,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "GetConfig"));
             self.inner.unary(req, path, codec).await
         }
+        /// Deletes each target and name, whatever the values are.
         pub async fn delete_config(
             &mut self,
             request: impl tonic::IntoRequest<super::ConfigDeleteRequest>,
@@ -2770,6 +2822,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "DeleteConfig"));
             self.inner.unary(req, path, codec).await
         }
+        /// Replaces a source as a whole.
         pub async fn set_config_source(
             &mut self,
             request: impl tonic::IntoRequest<super::SetConfigSourceRequest>,
@@ -2918,6 +2971,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Applications in the request are ignored: they have a method of their own.
         pub async fn upsert_project(
             &mut self,
             request: impl tonic::IntoRequest<super::UpsertProjectRequest>,
@@ -3065,6 +3119,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Without an id it is a new one; project, application and workspace are made when missing.
         pub async fn upsert_deployment(
             &mut self,
             request: impl tonic::IntoRequest<super::UpsertDeploymentRequest>,
@@ -3091,6 +3146,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Newest first, always.
         pub async fn list_deployments(
             &mut self,
             request: impl tonic::IntoRequest<super::ListDeploymentsRequest>,
@@ -3138,6 +3194,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "GetDeployment"));
             self.inner.unary(req, path, codec).await
         }
+        /// The newest that succeeded.
         pub async fn get_latest_deployment(
             &mut self,
             request: impl tonic::IntoRequest<super::GetLatestDeploymentRequest>,
@@ -3190,6 +3247,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// The cookie stays as it is.
         pub async fn set_server_config(
             &mut self,
             request: impl tonic::IntoRequest<super::SetServerConfigRequest>,
@@ -3213,6 +3271,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Stubs, which a command line asks before exec and logs.
         pub async fn list_runners(
             &mut self,
             request: impl tonic::IntoRequest<super::ListRunnersRequest>,
@@ -3266,6 +3325,7 @@ pub mod waypoint_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Answered with one empty config, and kept open.
         pub async fn runner_config(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -3292,6 +3352,7 @@ pub mod waypoint_client {
                 .insert(GrpcMethod::new("hashicorp.waypoint.Waypoint", "RunnerConfig"));
             self.inner.streaming(req, path, codec).await
         }
+        /// Kept open; there are no jobs.
         pub async fn runner_job_stream(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -3362,6 +3423,7 @@ pub mod waypoint_server {
     /// Generated trait containing gRPC methods that should be implemented for use with WaypointServer.
     #[async_trait]
     pub trait Waypoint: std::marker::Send + std::marker::Sync + 'static {
+        /// Open to all, whatever version they speak: what the server speaks, and can.
         async fn get_version_info(
             &self,
             request: tonic::Request<()>,
@@ -3369,6 +3431,7 @@ pub mod waypoint_server {
             tonic::Response<super::GetVersionInfoResponse>,
             tonic::Status,
         >;
+        /// The first login token, which never expires; once only.
         async fn bootstrap_token(
             &self,
             request: tonic::Request<()>,
@@ -3376,6 +3439,7 @@ pub mod waypoint_server {
             tonic::Response<super::NewTokenResponse>,
             tonic::Status,
         >;
+        /// What a token says, once its signature was checked; open to all.
         async fn decode_token(
             &self,
             request: tonic::Request<super::DecodeTokenRequest>,
@@ -3383,6 +3447,7 @@ pub mod waypoint_server {
             tonic::Response<super::DecodeTokenResponse>,
             tonic::Status,
         >;
+        /// A login token for an invite, as often as wanted until the invite expires; open to all.
         async fn convert_invite_token(
             &self,
             request: tonic::Request<super::ConvertInviteTokenRequest>,
@@ -3390,6 +3455,7 @@ pub mod waypoint_server {
             tonic::Response<super::NewTokenResponse>,
             tonic::Status,
         >;
+        /// An invite; `unused_entrypoint` restricts its login to one deployment's entrypoints.
         async fn generate_invite_token(
             &self,
             request: tonic::Request<super::InviteTokenRequest>,
@@ -3397,6 +3463,7 @@ pub mod waypoint_server {
             tonic::Response<super::NewTokenResponse>,
             tonic::Status,
         >;
+        /// A login for the caller or another user, or a token for trigger URLs.
         async fn generate_login_token(
             &self,
             request: tonic::Request<super::LoginTokenRequest>,
@@ -3411,10 +3478,12 @@ pub mod waypoint_server {
             tonic::Response<super::NewTokenResponse>,
             tonic::Status,
         >;
+        /// The caller, if no user is named.
         async fn get_user(
             &self,
             request: tonic::Request<super::GetUserRequest>,
         ) -> std::result::Result<tonic::Response<super::GetUserResponse>, tonic::Status>;
+        /// Changes `username` and `display`, and nothing else.
         async fn update_user(
             &self,
             request: tonic::Request<super::UpdateUserRequest>,
@@ -3442,6 +3511,8 @@ pub mod waypoint_server {
             >
             + std::marker::Send
             + 'static;
+        /// Registers an instance for as long as the stream lasts. Each message is all there is to
+        /// know, never a difference; the first comes at once.
         async fn entrypoint_config(
             &self,
             request: tonic::Request<super::EntrypointConfigRequest>,
@@ -3449,6 +3520,7 @@ pub mod waypoint_server {
             tonic::Response<Self::EntrypointConfigStream>,
             tonic::Status,
         >;
+        /// Lines of instances that have registered; a half-close is answered.
         async fn entrypoint_log_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::EntrypointLogBatch>>,
@@ -3459,6 +3531,7 @@ pub mod waypoint_server {
             >
             + std::marker::Send
             + 'static;
+        /// One exec session, announced in `EntrypointConfig`: `open` first, `exit` or `error` last.
         async fn entrypoint_exec_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::EntrypointExecRequest>>,
@@ -3472,6 +3545,8 @@ pub mod waypoint_server {
             >
             + std::marker::Send
             + 'static;
+        /// One exec session of whoever types: `start` first. A half-close ends it; the end of what is
+        /// typed is `input_eof`.
         async fn start_exec_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::ExecStreamRequest>>,
@@ -3485,6 +3560,7 @@ pub mod waypoint_server {
             >
             + std::marker::Send
             + 'static;
+        /// A backlog, then lines as they come; it never ends by itself, and new instances join.
         async fn get_log_stream(
             &self,
             request: tonic::Request<super::GetLogStreamRequest>,
@@ -3492,6 +3568,7 @@ pub mod waypoint_server {
             tonic::Response<Self::GetLogStreamStream>,
             tonic::Status,
         >;
+        /// By id. With a `wait_timeout` and a deployment: once there is one.
         async fn list_instances(
             &self,
             request: tonic::Request<super::ListInstancesRequest>,
@@ -3499,6 +3576,7 @@ pub mod waypoint_server {
             tonic::Response<super::ListInstancesResponse>,
             tonic::Status,
         >;
+        /// All of it or nothing. No value or an empty text deletes; what is deleted goes first.
         async fn set_config(
             &self,
             request: tonic::Request<super::ConfigSetRequest>,
@@ -3506,6 +3584,7 @@ pub mod waypoint_server {
             tonic::Response<super::ConfigSetResponse>,
             tonic::Status,
         >;
+        /// A project is shown all that is set, an application what is in force.
         async fn get_config(
             &self,
             request: tonic::Request<super::ConfigGetRequest>,
@@ -3513,6 +3592,7 @@ pub mod waypoint_server {
             tonic::Response<super::ConfigGetResponse>,
             tonic::Status,
         >;
+        /// Deletes each target and name, whatever the values are.
         async fn delete_config(
             &self,
             request: tonic::Request<super::ConfigDeleteRequest>,
@@ -3520,6 +3600,7 @@ pub mod waypoint_server {
             tonic::Response<super::ConfigDeleteResponse>,
             tonic::Status,
         >;
+        /// Replaces a source as a whole.
         async fn set_config_source(
             &self,
             request: tonic::Request<super::SetConfigSourceRequest>,
@@ -3556,6 +3637,7 @@ pub mod waypoint_server {
             tonic::Response<super::UpsertWorkspaceResponse>,
             tonic::Status,
         >;
+        /// Applications in the request are ignored: they have a method of their own.
         async fn upsert_project(
             &self,
             request: tonic::Request<super::UpsertProjectRequest>,
@@ -3595,6 +3677,7 @@ pub mod waypoint_server {
             tonic::Response<super::UpsertApplicationResponse>,
             tonic::Status,
         >;
+        /// Without an id it is a new one; project, application and workspace are made when missing.
         async fn upsert_deployment(
             &self,
             request: tonic::Request<super::UpsertDeploymentRequest>,
@@ -3602,6 +3685,7 @@ pub mod waypoint_server {
             tonic::Response<super::UpsertDeploymentResponse>,
             tonic::Status,
         >;
+        /// Newest first, always.
         async fn list_deployments(
             &self,
             request: tonic::Request<super::ListDeploymentsRequest>,
@@ -3613,6 +3697,7 @@ pub mod waypoint_server {
             &self,
             request: tonic::Request<super::GetDeploymentRequest>,
         ) -> std::result::Result<tonic::Response<super::Deployment>, tonic::Status>;
+        /// The newest that succeeded.
         async fn get_latest_deployment(
             &self,
             request: tonic::Request<super::GetLatestDeploymentRequest>,
@@ -3627,10 +3712,12 @@ pub mod waypoint_server {
             tonic::Response<super::GetServerConfigResponse>,
             tonic::Status,
         >;
+        /// The cookie stays as it is.
         async fn set_server_config(
             &self,
             request: tonic::Request<super::SetServerConfigRequest>,
         ) -> std::result::Result<tonic::Response<()>, tonic::Status>;
+        /// Stubs, which a command line asks before exec and logs.
         async fn list_runners(
             &self,
             request: tonic::Request<super::ListRunnersRequest>,
@@ -3651,6 +3738,7 @@ pub mod waypoint_server {
             >
             + std::marker::Send
             + 'static;
+        /// Answered with one empty config, and kept open.
         async fn runner_config(
             &self,
             request: tonic::Request<tonic::Streaming<super::RunnerConfigRequest>>,
@@ -3664,6 +3752,7 @@ pub mod waypoint_server {
             >
             + std::marker::Send
             + 'static;
+        /// Kept open; there are no jobs.
         async fn runner_job_stream(
             &self,
             request: tonic::Request<tonic::Streaming<super::RunnerJobStreamRequest>>,

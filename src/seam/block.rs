@@ -76,10 +76,6 @@ impl<'a> Env<'a> {
     pub(crate) fn iter(self) -> impl Iterator<Item = &'a CStr> {
         strings(self.0)
     }
-
-    pub(crate) fn bytes(self) -> &'a [u8] {
-        self.0
-    }
 }
 
 impl<'a> Command<'a> {

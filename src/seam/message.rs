@@ -12,8 +12,6 @@ use codec::{Reader, Writer};
 
 /// No packet is longer. The kernel takes some 200 KiB by default. Source: unix(7), SO_SNDBUF.
 pub(crate) const MAX_PACKET: usize = 64 * 1024;
-/// No packet carries more descriptors.
-pub(crate) const MAX_DESCRIPTORS: usize = 3;
 /// As many of the last exec sessions as `Hello` names; an id among them never runs twice.
 pub(crate) const MAX_EXEC_IDS: usize = 1024;
 

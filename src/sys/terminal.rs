@@ -41,6 +41,7 @@ pub(crate) fn resize(terminal: &impl AsRawFd, size: WindowSize) -> Result<(), Er
 }
 
 /// How large a terminal is; ENOTTY for what is none.
+#[cfg(test)]
 pub(crate) fn size(terminal: BorrowedFd<'_>) -> Result<WindowSize, Errno> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one winsize.

@@ -21,7 +21,7 @@ struct Room {
 /// Plays with a room that found this deposit and this child.
 async fn with_room(child: Child, left: Option<&Overrides>, play: impl AsyncFnOnce(&Room)) {
     let (ours, init) = seqpacket::pair().expect("a pair");
-    let (seam, serving) = Socket::new(ours).expect("watched").serve(child);
+    let (seam, serving) = Socket::new(ours).expect("watched").serve();
     let (config, seen) = watch::channel(None);
     let log = Log::unheard();
     let left = left.map(|it| memfd::create(&deposit::write(it)).expect("a memfd"));

@@ -87,7 +87,10 @@ fn exec_code(errno: Errno) -> i32 {
     match errno.0 {
         _ if errno.is_not_found() => code::NOT_FOUND,
         libc::E2BIG => code::INVALID_ARGUMENT,
-        libc::EACCES | libc::EPERM => code::PERMISSION_DENIED,
+        // There, and cannot be run: the server makes 126 of it.
+        libc::EACCES | libc::EPERM | libc::ENOEXEC | libc::EISDIR | libc::ETXTBSY => {
+            code::PERMISSION_DENIED
+        }
         libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE => code::RESOURCE_EXHAUSTED,
         _ => code::FAILED_PRECONDITION,
     }
@@ -107,7 +110,7 @@ mod tests {
                 "cannot run nope: no such file or directory",
             ),
             (Step(ExecStep::Exec, Errno(libc::EACCES)), 7, "cannot run nope: permission denied"),
-            (Step(ExecStep::Exec, Errno(libc::ENOEXEC)), 9, "cannot run nope: exec format error"),
+            (Step(ExecStep::Exec, Errno(libc::ENOEXEC)), 7, "cannot run nope: exec format error"),
             (
                 Step(ExecStep::Exec, Errno(libc::E2BIG)),
                 3,

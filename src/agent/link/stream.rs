@@ -118,7 +118,8 @@ impl Connection {
 
 impl LogStream {
     /// Sends lines in order; returns when the queue to the wire has taken them, not when the
-    /// server has. No lines are no message: a command line would take it for the end.
+    /// server has; dropped while it waits, what was not taken yet is not sent. No lines are no
+    /// message: a command line would take it for the end.
     ///
     /// # Errors
     /// The stream has ended; lines of this call may or may not have arrived.

@@ -31,9 +31,12 @@ const UNIMPLEMENTED: i32 = 12;
 /// The room's tasks; they end with `finish`.
 pub(crate) struct Logs {
     shared: Arc<Shared>,
-    ending: watch::Sender<bool>,
     readers: [JoinHandle<()>; 2],
-    others: [JoinHandle<()>; 2],
+    counter: JoinHandle<()>,
+    shipper: JoinHandle<()>,
+    /// Ends the readers, and, once they have given all they have, the shipper.
+    end_reading: watch::Sender<bool>,
+    end_shipping: watch::Sender<bool>,
 }
 
 /// Where lines wait.
@@ -54,14 +57,13 @@ pub(crate) fn start(
     connection: watch::Receiver<Option<Connection>>,
 ) -> std::io::Result<Logs> {
     let shared = Arc::<Shared>::default();
-    let (ending, end) = watch::channel(false);
+    let (end_reading, reading) = watch::channel(false);
+    let (end_shipping, shipping) = watch::channel(false);
     let readers = [pipe::Receiver::from_owned_fd(stdout)?, pipe::Receiver::from_owned_fd(stderr)?]
-        .map(|pipe| tokio::spawn(read(pipe, shared.clone(), end.clone())));
-    let others = [
-        tokio::spawn(count(gaps, shared.clone())),
-        tokio::spawn(ship(shared.clone(), connection, end)),
-    ];
-    Ok(Logs { shared, ending, readers, others })
+        .map(|pipe| tokio::spawn(read(pipe, shared.clone(), reading.clone())));
+    let counter = tokio::spawn(count(gaps, shared.clone()));
+    let shipper = tokio::spawn(ship(shared.clone(), connection, shipping));
+    Ok(Logs { shared, readers, counter, shipper, end_reading, end_shipping })
 }
 
 impl Logs {
@@ -79,15 +81,13 @@ impl Logs {
     /// The child has ended: reads what is left, sends it, and waits for the server to have it. The
     /// caller has the deadline.
     pub(crate) async fn finish(self) {
-        let [counter, shipper] = self.others;
+        self.end_reading.send_replace(true);
         for reader in self.readers {
-            // It reads on without waiting until there is nothing more.
-            self.ending.send_replace(true);
             let _ = reader.await;
         }
-        self.shared.more.notify_one();
-        let _ = shipper.await;
-        counter.abort();
+        self.end_shipping.send_replace(true);
+        let _ = self.shipper.await;
+        self.counter.abort();
     }
 }
 

@@ -205,7 +205,8 @@ async fn what_was_written_before_the_end_is_read_and_sent_before_the_end() {
     let room = room(Some(server.clone()));
     let (read_end, write_end) = fd::pipe().expect("a pipe");
     let pipe = pipe::Receiver::from_owned_fd(read_end).expect("watched");
-    let reader = tokio::spawn(read(pipe, room.shared.clone(), room.ending.subscribe()));
+    let (end_reading, reading) = watch::channel(false);
+    let reader = tokio::spawn(read(pipe, room.shared.clone(), reading));
     let write = |text: &[u8]| assert_eq!(fd::write(write_end.as_fd(), text), Ok(text.len()));
     write(b"one\ntw");
     while server.texts().is_empty() {
@@ -213,7 +214,7 @@ async fn what_was_written_before_the_end_is_read_and_sent_before_the_end() {
     }
     write(b"o\nthree\nand a half");
     // Somebody still holds the other end: it is the word that ends it, not the pipe.
-    room.ending.send_replace(true);
+    end_reading.send_replace(true);
     reader.await.expect("ended");
     room.end().await;
     assert_eq!(server.texts(), ["one", "two", "three", "and a half"]);

@@ -1,7 +1,7 @@
 //! The pillar towards init: what the agent asks of the one who owns the processes.
 //!
 //! `run` owns the socket; the rooms hold a `Handle`. What init says of sessions goes to the one
-//! who asked for that session; what it says of the child, the logs and the end can be watched.
+//! who asked for that session; what it says of the logs and the end can be watched.
 mod calls;
 mod run;
 #[cfg(test)]
@@ -11,8 +11,8 @@ pub(crate) use calls::{ExecFailure, Started, Stdio};
 pub(crate) use run::{Ended, Greeting, Socket};
 
 use crate::seam::block::{self, write_command};
-use crate::seam::message::{Child, ExecId, Stream, ToInit, WindowSize};
-use crate::sys::{Errno, Signal, memfd};
+use crate::seam::message::{ExecId, Stream, ToInit, WindowSize};
+use crate::sys::{Errno, memfd};
 use calls::Calls;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -27,7 +27,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Handle {
     outgoing: mpsc::Sender<Outgoing>,
     calls: Arc<Calls>,
-    child: watch::Receiver<Child>,
     gaps: watch::Receiver<Gaps>,
     shutdown: watch::Receiver<Option<Duration>>,
 }
@@ -95,20 +94,10 @@ impl Handle {
         }
     }
 
-    /// Signals a session's process group.
-    pub(crate) async fn exec_signal(&self, id: ExecId, signal: Signal) {
-        let _ = self.send(ToInit::ExecSignal { id, signal }, None).await;
-    }
-
     /// Nobody listens to this session any more: init ends it.
     pub(crate) async fn exec_close(&self, id: ExecId) {
         self.calls.forget(id);
         let _ = self.send(ToInit::ExecClose { id }, None).await;
-    }
-
-    /// What the child is doing.
-    pub(crate) fn child(&self) -> watch::Receiver<Child> {
-        self.child.clone()
     }
 
     /// How much of the child's output is missing from our copy.
@@ -128,13 +117,6 @@ impl Handle {
 }
 
 impl Gaps {
-    pub(crate) fn of(&self, stream: Stream) -> u64 {
-        match stream {
-            Stream::Stdout => self.stdout,
-            Stream::Stderr => self.stderr,
-        }
-    }
-
     fn set(&mut self, stream: Stream, bytes: u64) {
         match stream {
             Stream::Stdout => self.stdout = bytes,

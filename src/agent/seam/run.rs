@@ -3,7 +3,7 @@ use super::calls::{Calls, Stdio};
 use super::{Gaps, Handle, Outgoing};
 use crate::agent::first::first;
 use crate::agent::settings::Settings;
-use crate::seam::message::{Child, MAX_PACKET, Malformed, ToAgent, ToInit};
+use crate::seam::message::{MAX_PACKET, Malformed, ToAgent, ToInit};
 use crate::sys::seqpacket::{self, Received};
 use crate::sys::{Errno, memfd};
 use std::io;
@@ -79,16 +79,13 @@ impl Socket {
     }
 
     /// The rooms' handle, and the future that serves it; it ends when there is no seam any more.
-    pub(crate) fn serve(self, child: Child) -> (Handle, impl Future<Output = Ended>) {
+    pub(crate) fn serve(self) -> (Handle, impl Future<Output = Ended>) {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let calls = Arc::new(Calls::default());
-        let (child, child_seen) = watch::channel(child);
         let (gaps, gaps_seen) = watch::channel(Gaps::default());
         let (shutdown, shutdown_seen) = watch::channel(None);
-        let inbound =
-            Inbound { calls: calls.clone(), child, gaps, shutdown, outgoing: outgoing.clone() };
-        let handle =
-            Handle { outgoing, calls, child: child_seen, gaps: gaps_seen, shutdown: shutdown_seen };
+        let inbound = Inbound { calls: calls.clone(), gaps, shutdown, outgoing: outgoing.clone() };
+        let handle = Handle { outgoing, calls, gaps: gaps_seen, shutdown: shutdown_seen };
         let serving = async move {
             // Two loops, so that a full socket does not keep us from reading, nor the reverse.
             first(inbound.listen(&self), self.talk(queue)).await.either()
@@ -127,7 +124,6 @@ impl Socket {
 /// What init says, handed to whoever waits for it.
 struct Inbound {
     calls: Arc<Calls>,
-    child: watch::Sender<Child>,
     gaps: watch::Sender<Gaps>,
     shutdown: watch::Sender<Option<Duration>>,
     outgoing: mpsc::Sender<Outgoing>,
@@ -174,9 +170,8 @@ impl Inbound {
             }
             ToAgent::ExecFailed { id, step, errno } => self.calls.failed(id, step, errno),
             ToAgent::ExecExited { id, exit } => self.calls.exited(id, exit),
-            ToAgent::Child(child) => {
-                self.child.send_replace(child);
-            }
+            // No room asks; what the child was doing when we came was in `Hello`.
+            ToAgent::Child(_) => {}
             ToAgent::LogGap { stream, bytes } => {
                 self.gaps.send_modify(|it| it.set(stream, bytes));
             }

@@ -2,7 +2,7 @@
 use super::*;
 use crate::agent::first::{First, first};
 use crate::seam::block::Env;
-use crate::seam::message::{ExecIds, ExecStep, Hello, ToAgent};
+use crate::seam::message::{Child, ExecIds, ExecStep, Hello, ToAgent};
 use crate::sys::{Exit, Pid, fd, seqpacket};
 use std::os::fd::{AsFd, BorrowedFd};
 use tokio::io::Interest;
@@ -47,7 +47,7 @@ fn command(arguments: &[&str]) -> Command {
 /// Serves the agent's end while `play` runs.
 async fn while_served<T>(play: impl AsyncFnOnce(Handle, Init) -> T) -> T {
     let (socket, init) = pair();
-    let (handle, serving) = socket.serve(Child::Waiting);
+    let (handle, serving) = socket.serve();
     match first(serving, play(handle, init)).await {
         First::Left(ended) => panic!("the seam ended: {ended}"),
         First::Right(result) => result,
@@ -174,7 +174,7 @@ async fn a_session_that_starts_too_late_is_closed() {
 }
 
 #[tokio::test]
-async fn what_init_says_of_the_child_can_be_watched() {
+async fn what_init_says_of_the_log_and_the_end_can_be_watched() {
     while_served(async |handle, init| {
         let running = Child::Running(Pid::new(2).expect("a pid"));
         init.tell(ToAgent::Child(running), &[]);
@@ -183,7 +183,6 @@ async fn what_init_says_of_the_child_can_be_watched() {
         let mut shutdown = handle.shutdown();
         let time = *shutdown.wait_for(Option::is_some).await.expect("told");
         assert_eq!(time, Some(Duration::from_millis(1500)));
-        assert_eq!(*handle.child().borrow(), running);
         assert_eq!(*handle.gaps().borrow(), Gaps { stdout: 0, stderr: 7 });
     })
     .await;
@@ -200,13 +199,13 @@ async fn a_message_that_is_none_ends_the_agent() {
         (ToAgent::Hello(Hello::default()), 2),
     ] {
         let (socket, init) = pair();
-        let (_handle, serving) = socket.serve(Child::Waiting);
+        let (_handle, serving) = socket.serve();
         init.tell(message, &vec![read.as_fd(); descriptors]);
         let ended = serving.await;
         assert!(matches!(ended, Ended::Malformed(_) | Ended::Descriptors(_)), "{ended}");
     }
     let (socket, init) = pair();
-    let (_handle, serving) = socket.serve(Child::Waiting);
+    let (_handle, serving) = socket.serve();
     drop(init);
     assert_eq!(serving.await, Ended::Closed);
 }

@@ -97,6 +97,9 @@ async fn session(mut link: Link, start: Start, ends: Ends) -> Outcome {
     if ended.as_ref().map_or_else(|it| it.status == 1, |_| true) {
         relay.finish().await?; // what came before a break is shown too
     }
+    if terminal && ended.as_ref().is_err_and(|it| !it.text.is_empty()) {
+        tell("\r"); // the cursor stands where the command left it
+    }
     let code = ended?;
     // A status is the low byte; a death by signal comes as -1 from the original's entrypoint.
     Ok((code & 0xff) as u8)

@@ -10,7 +10,7 @@ use crate::seam::message::ToInit;
 use crate::seam::socket::{self, Lost};
 use crate::sys::memfd::{self, Mapping};
 use crate::sys::process::{kill, kill_group};
-use crate::sys::{Errno, Exit, Signal, fd, seqpacket};
+use crate::sys::{Errno, Exit, Signal, fd, memory, seqpacket};
 use std::ops::ControlFlow::{self, Continue};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
@@ -148,6 +148,8 @@ impl Init {
             ToInit::Linked(up) => {
                 linked.is_up = up;
                 if up {
+                    // What starting took is over; what runs now comes back by itself.
+                    memory::drop_clean_pages();
                     self.supervise(Event::Linked);
                 }
             }

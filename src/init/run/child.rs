@@ -7,7 +7,7 @@ use crate::init::spawn::{self, Report, report};
 use crate::seam::block::Env;
 use crate::seam::message::{Child, ExecStep};
 use crate::sys::process::{group_exists, kill, kill_group};
-use crate::sys::{Errno, Exit, Signal, heap};
+use crate::sys::{Errno, Exit, Signal, heap, memory};
 use std::ops::ControlFlow::{self, Continue};
 use std::time::Instant;
 
@@ -83,6 +83,7 @@ impl Init {
                 self.child_report = deadline.map(|it| (started.report, it));
                 self.set_child(Child::Running(started.pid));
                 heap::seal();
+                memory::drop_clean_pages();
                 while let Some(signal) = self.kept.take() {
                     self.signal(signal);
                 }

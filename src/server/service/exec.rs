@@ -83,9 +83,9 @@ pub(super) async fn start(
     let lease = open(&service, start, Pipe { input, output, taken })?;
     show(&out, Shown::Open(Open {})).await?;
     tokio::select! {
-        status = not_picked_up(&lease, &mut picked_up) => return Err(status),
-        done = type_in(incoming, to_entrypoint) => return done,
-        done = show_all(&mut from_entrypoint, &out) => return done,
+        status = not_picked_up(&lease, &mut picked_up) => Err(status),
+        done = type_in(incoming, to_entrypoint) => done,
+        done = show_all(&mut from_entrypoint, &out) => done,
     }
 }
 

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_stream::Stream;
 use tonic::metadata::MetadataMap;
 use tonic::{Response, Status, Streaming};
@@ -74,6 +74,8 @@ pub(crate) struct Out<T>(mpsc::Sender<Result<T, Status>>);
 pub(crate) struct Outgoing<T> {
     messages: mpsc::Receiver<Result<T, Status>>,
     keepalives: Option<Interval>,
+    /// One at once; a timer would be a millisecond late, and behind the first message.
+    keepalive_due: bool,
 }
 
 /// Answers with a stream whose messages `work` makes; its end is the stream's. Once the server's
@@ -89,7 +91,7 @@ where
 {
     let asked = metadata.get("wp-inline-keepalives").is_some_and(|it| it == "true");
     let keepalives = asked.then(|| {
-        let mut every = interval(EVERY); // the first at once
+        let mut every = interval_at(Instant::now() + EVERY, EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         every
     });
@@ -107,7 +109,7 @@ where
             let _ = sender.send(Err(status)).await;
         }
     });
-    Response::new(Outgoing { messages, keepalives })
+    Response::new(Outgoing { messages, keepalive_due: asked, keepalives })
 }
 
 impl<T> Out<T> {
@@ -124,17 +126,17 @@ impl<T: Streamed> Stream for Outgoing<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(every) = &mut self.keepalives
-            && every.poll_tick(context).is_ready()
-            && let Some(keepalive) = T::keepalive()
-        {
-            return Poll::Ready(Some(Ok(keepalive)));
+        if let Some(every) = &mut self.keepalives {
+            // Polled in any case, so that it wakes us.
+            let due = every.poll_tick(context).is_ready() | self.keepalive_due;
+            self.keepalive_due = false;
+            if due && let Some(keepalive) = T::keepalive() {
+                return Poll::Ready(Some(Ok(keepalive)));
+            }
         }
         self.messages.poll_recv(context)
     }
 }
-
-impl<T> Unpin for Outgoing<T> {}
 
 /// The next message of a peer that is no keepalive; `None` when it has half-closed.
 pub(crate) async fn next<T: Streamed>(incoming: &mut Streaming<T>) -> Result<Option<T>, Status> {
@@ -150,7 +152,6 @@ pub(crate) async fn next<T: Streamed>(incoming: &mut Streaming<T>) -> Result<Opt
 mod tests {
     use super::*;
     use prost::Message;
-    use tokio::time::Instant;
     use tokio_stream::StreamExt;
 
     fn asking() -> MetadataMap {

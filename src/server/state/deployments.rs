@@ -219,3 +219,84 @@ fn time(deployment: &Deployment, complete: bool) -> Option<(i64, i32)> {
     let time = if complete { &status.complete_time } else { &status.start_time };
     time.as_ref().map(|Timestamp { seconds, nanos }| (*seconds, *nanos))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::{Status, r#ref};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn wanted(app: &str, generation: &str, state: status::State, completed: i64) -> Deployment {
+        Deployment {
+            application: Some(r#ref::Application { project: "P".into(), application: app.into() }),
+            workspace: Some(r#ref::Workspace { workspace: "default".into() }),
+            generation: Some(Generation { id: generation.into(), initial_sequence: 0 }),
+            status: Some(Status {
+                state: state.into(),
+                complete_time: Some(Timestamp { seconds: completed, nanos: 0 }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn upsert(catalog: &mut Catalog, deployment: Deployment, luck: u8) -> Deployment {
+        let now = UNIX_EPOCH + Duration::from_secs(1);
+        let moment = Moment { now, random: [luck; 32] };
+        catalog.upsert_deployment(deployment, &moment).expect("valid")
+    }
+
+    #[test]
+    fn each_application_counts_for_itself_and_a_generation_begins_once() {
+        let mut catalog = Catalog::default();
+        for (luck, (app, generation, sequence, initial)) in [
+            ("a", "g", 1, 1),
+            ("A", "h", 2, 2),
+            ("b", "g", 1, 1),
+            ("a", "h", 3, 2),
+            ("a", "", 4, 4),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let luck = u8::try_from(luck).expect("few");
+            let made =
+                upsert(&mut catalog, wanted(app, generation, status::State::Success, 1), luck);
+            let initially = made.generation.expect("one").initial_sequence;
+            assert_eq!((made.sequence, initially), (sequence, initial), "{app} {generation}");
+        }
+    }
+
+    #[test]
+    fn an_update_keeps_what_is_settled_and_an_unknown_id_is_not_found() {
+        let mut catalog = Catalog::default();
+        let made = upsert(&mut catalog, wanted("a", "g", status::State::Running, 1), 1);
+        let mut update = wanted("other", "other", status::State::Success, 2);
+        update.id = made.id.to_lowercase();
+        update.has_exec_plugin = true;
+        let updated = upsert(&mut catalog, update, 2);
+        assert_eq!((&updated.id, &updated.generation), (&made.id, &made.generation));
+        assert_eq!(updated.application, made.application);
+        assert!(succeeded(&updated) && !updated.has_exec_plugin);
+        let unknown = Deployment { id: "X".into(), ..made };
+        let moment = Moment { now: UNIX_EPOCH, random: [3; 32] };
+        let refused = catalog.upsert_deployment(unknown, &moment).map_err(|it| it.code());
+        assert_eq!(refused.map(|_| ()), Err(tonic::Code::NotFound));
+    }
+
+    #[test]
+    fn the_latest_is_the_newest_that_succeeded() {
+        let mut catalog = Catalog::default();
+        for (luck, (state, completed)) in
+            [(status::State::Success, 5), (status::State::Success, 9), (status::State::Error, 20)]
+                .into_iter()
+                .enumerate()
+        {
+            let luck = u8::try_from(luck).expect("few");
+            upsert(&mut catalog, wanted("a", "", state, completed), luck);
+        }
+        let app = App { project: "p".into(), name: "a".into() };
+        assert_eq!(catalog.latest_deployment(&app, None).map(|it| it.sequence), Ok(2));
+        assert!(catalog.latest_deployment(&app, Some("elsewhere")).is_err());
+    }
+}

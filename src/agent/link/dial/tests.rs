@@ -1,7 +1,8 @@
 use super::super::testing::{Call, Server, version};
 use super::super::{Handle, start_over};
 use super::*;
-use crate::proto::EntrypointConfig;
+use crate::proto::token_transport::{ExternalCreds, OAuthCredentials};
+use crate::proto::{EntrypointConfig, TokenTransport};
 use crate::tls::tests::{Peer, peer};
 use std::path::Path;
 use tempfile::TempDir;
@@ -147,7 +148,7 @@ fn link(peer: &Peer, server_port: u16, settings: Settings) -> (Handle, TempDir, 
         tls_ca_file: text(&ca),
         ..settings
     };
-    let (network, files) = network(&settings, "127.0.0.1 server.test");
+    let (network, files) = network(&settings, "127.0.0.1 server.test auth.test");
     (start_over(settings, Arc::new(network)), at, files)
 }
 
@@ -198,4 +199,48 @@ async fn a_server_with_another_s_certificate_is_refused_by_name() {
     let lost = network.dial(&target("server.test", port, true)).await.err().expect("refused");
     assert!(lost.text.starts_with(&format!("TLS to server.test:{port}: ")), "{lost}");
     assert!(lost.text.contains("not valid for name"), "{lost}");
+}
+
+/// A token endpoint that likes everybody.
+async fn token_endpoint() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.expect("a connection");
+        let mut request = vec![];
+        while !request.ends_with(b"api.hashicorp.cloud") {
+            request.push(tcp.read_u8().await.expect("a request"));
+        }
+        let body = r#"{"access_token":"access","token_type":"bearer"}"#;
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        tcp.write_all((head + body).as_bytes()).await.expect("sent");
+    });
+    port
+}
+
+#[tokio::test]
+async fn oauth_credentials_become_an_access_token_beside_the_login() {
+    let peer = peer("server.test");
+    let (mut server, port) = Server::listen(peer.acceptor.clone()).await;
+    let (handle, _ca, _files) =
+        link(&peer, port, Settings { token: "invite".into(), ..Default::default() });
+    let bare = TokenTransport { body: vec![7], ..Default::default() };
+    let credentials = OAuthCredentials {
+        url: format!("http://auth.test:{}/token", token_endpoint().await),
+        ..Default::default()
+    };
+    let login = TokenTransport {
+        external_creds: Some(ExternalCreds::OauthCreds(credentials)),
+        ..bare.clone()
+    };
+    let Call::Convert { answer, .. } = server.next().await else { panic!("no exchange") };
+    answer.send(Ok(crate::token::encode(&login))).expect("the call waits");
+    server.version(version(1, 1, false)).await;
+    let (_configs, metadata) = server.config(EntrypointConfig::default()).await;
+    assert_eq!(metadata.get("authorization").expect("a token"), "Bearer access");
+    assert_eq!(
+        metadata.get("waypoint-token").expect("a token"),
+        crate::token::encode(&bare).as_str()
+    );
+    handle.close().await;
 }

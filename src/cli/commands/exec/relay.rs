@@ -46,7 +46,7 @@ impl Relay {
                     Fact::Continued => drop(self.raw.as_ref().map(Raw::again)),
                 },
                 _ = typed(&mut self.escape) => {
-                    return Err(Failure { text: "session ended by ~.".into(), status: TRANSPORT });
+                    return Err(Failure { text: "the session was ended by ~.".into(), status: TRANSPORT });
                 }
                 written = &mut self.written => return Err(broken(written)),
                 place = self.output.reserve(), if waiting.is_some() => {

@@ -13,12 +13,9 @@ fn variables(config: &EntrypointConfig) -> BTreeMap<String, String> {
 async fn what_is_set_is_pushed_whole_to_who_runs() {
     let house = house().await;
     house.user.set("A", "1").await;
-    let mut registered = house.entrypoint(&house.deployment).await;
-    let mut registered = {
-        let stream = registered.config_stream(&house.deployment, "I").await.expect("registered");
-        registered.token = None;
-        Registered { stream }
-    };
+    let entrypoint = house.entrypoint(&house.deployment).await;
+    let stream = entrypoint.config_stream(&house.deployment, "I").await.expect("registered");
+    let mut registered = Registered { stream };
     let first = registered.snapshot().await.expect("at once");
     assert_eq!(variables(&first), [("A".into(), "1".into())].into());
     let labels = &first.deployment.expect("its deployment").labels;
