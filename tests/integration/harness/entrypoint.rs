@@ -202,11 +202,6 @@ impl Setup {
         self
     }
 
-    pub(crate) fn called(mut self, name: &str) -> Self {
-        self.0.arg0(name);
-        self
-    }
-
     /// With the four variables that a deploy plugin injects.
     pub(crate) fn linked(self, server: &Server) -> Self {
         let setup = self
