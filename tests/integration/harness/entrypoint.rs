@@ -5,7 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
@@ -199,11 +199,6 @@ impl Setup {
 
     pub(crate) fn stdin_piped(mut self) -> Self {
         self.0.stdin(Stdio::piped());
-        self
-    }
-
-    pub(crate) fn called(mut self, name: &str) -> Self {
-        self.0.arg0(name);
         self
     }
 
