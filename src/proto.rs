@@ -2,8 +2,11 @@
 #![expect(
     missing_docs,
     clippy::all,
-    clippy::allow_attributes,
     reason = "generated; proto/waypoint.proto says what things mean"
+)]
+#![cfg_attr(
+    feature = "server",
+    expect(clippy::allow_attributes, reason = "the generated server has some")
 )]
 
 pub mod hashicorp {
