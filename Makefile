@@ -1,7 +1,7 @@
 # `make help` lists what there is. Everything can be run twice, and on a bare Debian 12 with Rust, git, make and gcc.
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
-.PHONY: build check test unit integration docker vm demo proto proto-check licences sizes help clean
+.PHONY: build check test unit integration docker vm demo fuzz proto proto-check licences sizes help clean
 
 TARGET := x86_64-unknown-linux-gnu
 # Of the entrypoint alone, hence not in .cargo/config.toml: build scripts and `waypoint` are ordinary programs.
@@ -55,6 +55,10 @@ sizes: ## what the programs weigh, against budget.toml
 
 demo: build ## a newcomer's first minute
 	tools/demo.sh
+
+fuzz: ## what reads foreign bytes, a minute each; installs cargo-fuzz where it is missing
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+	for target in seam link token; do cargo fuzz run --sanitizer none $$target -- -max_total_time=$${FUZZ_SECONDS:-60} || exit 1; done
 
 proto: ## writes src/proto/ from proto/
 	cargo run --locked --quiet --manifest-path proto/generate/Cargo.toml

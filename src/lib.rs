@@ -2,6 +2,8 @@
 mod agent;
 mod backoff;
 pub mod entrypoint;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod init;
 pub mod proto;
 mod seam;

@@ -28,7 +28,7 @@ command -v docker >/dev/null || case $missing in
 *) apt-cache show docker-cli >/dev/null 2>&1 && missing="$missing docker-cli" ;;
 esac
 # A busybox that needs a libc is of no use in an image FROM scratch.
-if command -v busybox >/dev/null && grep -q ld-linux "$(command -v busybox)"; then
+if command -v busybox >/dev/null && ldd "$(command -v busybox)" >/dev/null 2>&1; then
     missing="$missing busybox-static"
 fi
 [ -z "$missing" ] && exit 0

@@ -4,11 +4,13 @@ mod harness;
 
 mod agent;
 mod budget;
+mod cli;
 mod config;
 mod containers;
 mod exec;
 mod fail_open;
 mod hardening;
+mod heap;
 mod logs;
 mod plain;
 mod terminal;

@@ -16,7 +16,8 @@ fn the_childs_exit_status_is_ours() {
 #[test]
 fn a_child_that_a_signal_killed_is_128_and_its_number() {
     for signal in [1, 2, 3, 6, 9, 10, 11, 13, 15, 34, 64] {
-        Setup::script(&format!("kill -{signal} $$")).spawn().expect_exit(128 + signal);
+        let script = format!("kill -{signal} $$");
+        Setup::script(&script).ignoring_nothing().spawn().expect_exit(128 + signal);
     }
 }
 
@@ -85,7 +86,7 @@ fn options_of_the_child_are_not_ours() {
 fn every_signal_that_can_be_passed_on_reaches_the_child() {
     let script = "for s in {1..8} {10..16} 18 {20..31} {34..64}; do trap \"echo got $s\" $s; done
         echo ready; while :; do sleep 0.01; done";
-    let mut app = Setup::new(["/bin/bash", "-c", script]).spawn();
+    let mut app = Setup::new(["/bin/bash", "-c", script]).ignoring_nothing().spawn();
     app.expect_line("ready");
     for signal in (1..=31).filter(|number| ![9, 17, 19].contains(number)).chain(34..=64) {
         app.signal_number(signal);
@@ -97,7 +98,8 @@ fn every_signal_that_can_be_passed_on_reaches_the_child() {
 #[test]
 fn a_stop_that_the_child_does_not_handle_is_its_end_and_ours() {
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
-        let mut app = Setup::new(["/bin/bash", "-c", "echo ready; exec sleep 1000"]).spawn();
+        let script = "echo ready; exec sleep 1000";
+        let mut app = Setup::new(["/bin/bash", "-c", script]).ignoring_nothing().spawn();
         app.expect_line("ready");
         // The child must be `sleep` by now: a shell that is about to exec would do as well.
         app.signal(signal);

@@ -148,3 +148,19 @@ impl From<tonic::Status> for Lost {
 
 /// A server's words end up in our log; more than this of them is noise.
 const MAX_TEXT: usize = 400;
+
+/// The fuzzer's door to what reads foreign bytes here.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for kind in [dns::Kind::A, dns::Kind::Aaaa] {
+        if let Some(query) = dns::query(0, "waypoint.example", kind) {
+            let _ = dns::answer(&query, bytes);
+        }
+    }
+    let _ = dns::query(0, &text, dns::Kind::A);
+    let _ = proxy::reply(bytes);
+    let _ = oauth::answer(200, bytes);
+    let _ = names::candidates(&text, &names::resolution(&text));
+    let _ = names::hosts(&text, "waypoint");
+}

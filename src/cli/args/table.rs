@@ -359,7 +359,13 @@ pub(crate) static COMMANDS: &[Command] = &[
         &[&["token", "invite"]],
         None,
         "print an invite token",
-        &[&[flag("lifetime", Kind::Text, "5m", "how long it can be exchanged")], CONNECTION],
+        &[
+            &[
+                text("deployment", "for the entrypoints of this deployment alone, by its id"),
+                text("lifetime", "how long it can be exchanged (5m; 10 years with -deployment)"),
+            ],
+            CONNECTION,
+        ],
     ),
     command(
         TokenExchange,

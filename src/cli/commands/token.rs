@@ -1,6 +1,7 @@
 //! `waypoint token`: a token alone on standard output, for scripts.
 use crate::cli::desk::{Desk, print};
 use crate::cli::failure::{Failure, Outcome};
+use crate::proto::token::Entrypoint;
 use crate::proto::{ConvertInviteTokenRequest, InviteTokenRequest, LoginTokenRequest};
 
 pub(crate) async fn new(desk: &Desk<'_>) -> Outcome {
@@ -10,9 +11,13 @@ pub(crate) async fn new(desk: &Desk<'_>) -> Outcome {
 }
 
 pub(crate) async fn invite(desk: &Desk<'_>) -> Outcome {
-    let duration = desk.call.text("lifetime").to_owned();
+    let deployment = desk.call.given("deployment");
+    // An entrypoint exchanges its token at each start, for as long as the deployment may run.
+    let lifetime = if deployment.is_some() { "87600h" } else { "5m" };
+    let duration = desk.call.given("lifetime").unwrap_or(lifetime).to_owned();
     let mut client = desk.link().await?.client;
-    let request = InviteTokenRequest { duration, ..Default::default() };
+    let unused_entrypoint = deployment.map(|it| Entrypoint { deployment_id: it.to_owned() });
+    let request = InviteTokenRequest { duration, unused_entrypoint, ..Default::default() };
     let answer = client.generate_invite_token(request).await?;
     print(&format!("{}\n", answer.into_inner().token))
 }

@@ -162,6 +162,11 @@ impl Setup {
         Self::other("/bin/bash", ["-c", shell, "caller", ours, "/bin/sh", "-c", script])
     }
 
+    /// Ignores no signal, whatever the one ignores who runs the tests (nohup, a CI).
+    pub(crate) fn ignoring_nothing(self) -> Self {
+        self.through(["/usr/bin/env", "--default-signal"])
+    }
+
     /// The same, started by this program and its arguments.
     pub(crate) fn through<S: AsRef<OsStr>>(self, starter: impl IntoIterator<Item = S>) -> Self {
         let mut starter = starter.into_iter();
