@@ -20,7 +20,7 @@ fn a_whole_life_passes_without_an_allocation_of_init() {
     app.expect_line("up again");
     app.kill_agent();
     app.expect_error("the next one starts");
-    app.signal(Signal::SIGHUP);
+    app.signal(Signal::SIGWINCH);
     app.expect_line("tick");
     app.signal(Signal::SIGTERM);
     app.expect_exit(42);
