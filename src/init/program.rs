@@ -95,7 +95,7 @@ mod tests {
         for (errors, tried, status) in [
             (&[Errno::NOT_FOUND][..], 1, 127),
             (&[Errno::NOT_FOUND, Errno::ACCESS, Errno::NOT_FOUND], 3, 126),
-            (&[Errno(libc::ENOEXEC), Errno::NOT_FOUND], 1, 126),
+            (&[Errno::EXEC_FORMAT, Errno::NOT_FOUND], 1, 126),
             (&[], 0, 127),
         ] {
             let mut failure = Failure::default();

@@ -10,6 +10,8 @@ impl Errno {
     pub(crate) const INTR: Self = Self(libc::EINTR);
     pub(crate) const NOT_FOUND: Self = Self(libc::ENOENT);
     pub(crate) const ACCESS: Self = Self(libc::EACCES);
+    #[cfg(test)]
+    pub(crate) const TOO_BIG: Self = Self(libc::E2BIG);
     pub(crate) const EXEC_FORMAT: Self = Self(libc::ENOEXEC);
     pub(crate) const NO_CALL: Self = Self(libc::ENOSYS);
     pub(crate) const NOT_PERMITTED: Self = Self(libc::EPERM);
@@ -28,6 +30,21 @@ impl Errno {
     /// Whether a program could not be found, which shells report as 127. Source: execve(2).
     pub(crate) fn is_not_found(self) -> bool {
         matches!(self.0, libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP)
+    }
+
+    /// What sort of failure it is, for those who answer it with a code of their own.
+    pub(crate) fn kind(self) -> Kind {
+        match self.0 {
+            _ if self.is_not_found() => Kind::NotFound,
+            libc::E2BIG | libc::EINVAL => Kind::Invalid,
+            libc::EACCES | libc::EPERM | libc::ENOEXEC | libc::EISDIR | libc::ETXTBSY => {
+                Kind::NotExecutable
+            }
+            libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE | libc::ENOSPC => {
+                Kind::Exhausted
+            }
+            _ => Kind::Other,
+        }
     }
 
     fn text(self) -> Option<&'static str> {
@@ -69,6 +86,19 @@ impl Errno {
     }
 }
 
+/// What sort of failure an error is, where a program was to be run. Source: execve(2), fork(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    NotFound,
+    /// Arguments or an environment that no program could be given.
+    Invalid,
+    /// It is there, and cannot be run.
+    NotExecutable,
+    /// Processes, memory, descriptors or terminals.
+    Exhausted,
+    Other,
+}
+
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.text() {
@@ -85,6 +115,12 @@ impl fmt::Debug for Errno {
 }
 
 impl std::error::Error for Errno {}
+
+impl From<std::io::Error> for Errno {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
 
 impl From<nix::errno::Errno> for Errno {
     fn from(error: nix::errno::Errno) -> Self {

@@ -18,7 +18,7 @@ pub(crate) mod signals;
 pub(crate) mod stderr;
 pub(crate) mod terminal;
 
-pub(crate) use errno::Errno;
+pub(crate) use errno::{Errno, Kind};
 pub(crate) use exit::{Exit, Pid};
 pub(crate) use signal::Signal;
 pub(crate) use terminal::WindowSize;

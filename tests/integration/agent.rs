@@ -122,6 +122,21 @@ fn stop_below_a_reader_who_stands_still(server: &Server) -> Duration {
     taken
 }
 
+#[test]
+fn where_processes_are_short_the_app_gets_the_one_that_the_agent_had() {
+    // Init and the agent are all that this user may have; the limit does not count for root.
+    let user = ["setpriv", "--reuid=54321", "--clear-groups", "prlimit", "--nproc=2"];
+    let mut app = Setup::new(["/bin/sh", "-c", "echo up; read end; exit 3"])
+        .env("WAYPOINT_SERVER_ADDR", "127.0.0.1:1")
+        .env("WAYPOINT_CEB_START_TIMEOUT", "500ms")
+        .through(user)
+        .stdin_piped()
+        .spawn();
+    app.expect_error("the agent makes room");
+    app.expect_line("up");
+    app.expect_exit(3);
+}
+
 /// The lines `n 0`, `n 1`, … without a gap.
 struct Counter(u64);
 

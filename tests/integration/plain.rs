@@ -96,6 +96,20 @@ fn every_signal_that_can_be_passed_on_reaches_the_child() {
 }
 
 #[test]
+fn a_signal_between_our_start_and_the_childs_exec_takes_effect_once() {
+    // Sent at whatever moment the machine is at then: before our first instruction it ends us, after
+    // it the child. Nobody may stay who should have gone.
+    for round in 0..300_u32 {
+        let app = Setup::new(["/bin/sleep", "1000"]).ignoring_nothing().spawn();
+        for _ in 0..round * 40 {
+            std::hint::spin_loop();
+        }
+        app.signal(Signal::SIGTERM);
+        app.expect_exit(143);
+    }
+}
+
+#[test]
 fn a_stop_that_the_child_does_not_handle_is_its_end_and_ours() {
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
         let script = "echo ready; exec sleep 1000";

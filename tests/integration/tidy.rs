@@ -15,6 +15,11 @@ fn unsafe_is_under_sys_alone() {
 }
 
 #[test]
+fn the_c_library_is_under_sys_alone() {
+    absent(&not_under("src/sys"), &["libc::"]);
+}
+
+#[test]
 fn init_has_no_runtime_and_no_network() {
     let crates = ["tokio", "prost", "tonic", "tracing", "hyper", "rustls", "http"];
     let words: Vec<_> =

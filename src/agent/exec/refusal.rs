@@ -2,7 +2,7 @@
 use crate::agent::link::wire::FromSession;
 use crate::agent::seam::ExecFailure;
 use crate::seam::message::{ExecStep, Stream};
-use crate::sys::Errno;
+use crate::sys::{Errno, Kind};
 
 /// Source: gRPC's status codes, exec.md 2.12.
 mod code {
@@ -84,15 +84,13 @@ impl Refusal {
 }
 
 fn exec_code(errno: Errno) -> i32 {
-    match errno.0 {
-        _ if errno.is_not_found() => code::NOT_FOUND,
-        libc::E2BIG => code::INVALID_ARGUMENT,
-        // There, and cannot be run: the server makes 126 of it.
-        libc::EACCES | libc::EPERM | libc::ENOEXEC | libc::EISDIR | libc::ETXTBSY => {
-            code::PERMISSION_DENIED
-        }
-        libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE => code::RESOURCE_EXHAUSTED,
-        _ => code::FAILED_PRECONDITION,
+    match errno.kind() {
+        Kind::NotFound => code::NOT_FOUND,
+        Kind::Invalid => code::INVALID_ARGUMENT,
+        // The server makes 126 of it.
+        Kind::NotExecutable => code::PERMISSION_DENIED,
+        Kind::Exhausted => code::RESOURCE_EXHAUSTED,
+        Kind::Other => code::FAILED_PRECONDITION,
     }
 }
 
@@ -105,14 +103,14 @@ mod tests {
         use ExecFailure::{Overdue, Step};
         for (failure, code, text) in [
             (
-                Step(ExecStep::Exec, Errno(libc::ENOENT)),
+                Step(ExecStep::Exec, Errno::NOT_FOUND),
                 5,
                 "cannot run nope: no such file or directory",
             ),
-            (Step(ExecStep::Exec, Errno(libc::EACCES)), 7, "cannot run nope: permission denied"),
-            (Step(ExecStep::Exec, Errno(libc::ENOEXEC)), 7, "cannot run nope: exec format error"),
+            (Step(ExecStep::Exec, Errno::ACCESS), 7, "cannot run nope: permission denied"),
+            (Step(ExecStep::Exec, Errno::EXEC_FORMAT), 7, "cannot run nope: exec format error"),
             (
-                Step(ExecStep::Exec, Errno(libc::E2BIG)),
+                Step(ExecStep::Exec, Errno::TOO_BIG),
                 3,
                 "cannot run nope: argument list or environment too long",
             ),

@@ -55,7 +55,7 @@ pub(super) enum Ending {
 pub(super) async fn relay(started: Started, to: &impl Say, from: &mut impl Hear) -> Ending {
     let ports = match Ports::of(started.stdio) {
         Ok(ports) => ports,
-        Err(error) => return Ending::Unusable(Errno(error.raw_os_error().unwrap_or(libc::EIO))),
+        Err(error) => return Ending::Unusable(error.into()),
     };
     let Ports { outputs, stdin } = ports;
     match first(speak(outputs, started.exited, to), listen(stdin, from)).await {
