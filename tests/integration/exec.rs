@@ -71,6 +71,21 @@ fn ctrl_c_in_a_terminal_is_an_interrupt_for_the_session_alone() {
 }
 
 #[test]
+fn a_command_that_cannot_be_run_is_127_or_126_and_the_reason_is_said_once() {
+    let server = Server::start();
+    let mut app = Entrypoint::linked(&server, IDLE);
+    app.expect_line("ready");
+    for (command, code, reason) in
+        [("no-such-tool", 127, "no such file"), ("/etc/passwd", 126, "permission denied")]
+    {
+        let said = server.run(&[command]);
+        let stderr = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert_eq!((said.code, stderr.matches(reason).count()), (code, 1), "{stderr}");
+        assert!(stderr.contains(command), "{stderr}");
+    }
+}
+
+#[test]
 fn a_command_that_a_signal_killed_is_128_and_its_number() {
     let server = Server::start();
     let _app = Entrypoint::linked(&server, IDLE);

@@ -140,6 +140,9 @@ async fn not_picked_up(lease: &Lease, taken: &mut oneshot::Receiver<()>) -> Stat
     }
 }
 
+/// No reason for a command that cannot be started is longer.
+const LONGEST_REASON: usize = 4096;
+
 /// What is typed, until its stream ends; a half-close ends the session as a break does.
 async fn type_in(
     mut incoming: Streaming<ExecStreamRequest>,
@@ -168,9 +171,14 @@ async fn show_all(
     from_entrypoint: &mut mpsc::Receiver<FromEntrypoint>,
     out: &Out<ExecStreamResponse>,
 ) -> Result<(), Status> {
+    let mut last = Vec::new();
     loop {
         let (text, code) = match from_entrypoint.recv().await {
             Some(FromEntrypoint::Output(it)) => {
+                last.clear();
+                if it.data.len() <= LONGEST_REASON && it.channel == i32::from(Channel::Stderr) {
+                    last.extend_from_slice(&it.data);
+                }
                 // The channels' numbers are the same on both sides.
                 show(out, Shown::Output(Output { channel: it.channel, data: it.data })).await?;
                 continue;
@@ -182,8 +190,11 @@ async fn show_all(
             Some(FromEntrypoint::Open(_)) => continue,
             None => ("the instance was lost, and the session with it".into(), 1),
         };
-        let data = format!("{text}\n").into_bytes();
-        show(out, Shown::Output(Output { channel: Channel::Stderr.into(), data })).await?;
+        // Our entrypoint has said it as output, for the sake of servers that would only log it.
+        if !String::from_utf8_lossy(&last).contains(&text) {
+            let data = format!("{text}\n").into_bytes();
+            show(out, Shown::Output(Output { channel: Channel::Stderr.into(), data })).await?;
+        }
         return show(out, Shown::Exit(Exit { code })).await;
     }
 }
