@@ -51,7 +51,7 @@ step "An app, below a PID 1, linked to a server: one command"
 show "waypoint dev -p $port -- python3 demo_app.py"
 waypoint dev -p "$port" -- python3 "$app" >"$output" 2>&1 &
 dev=$!
-trap 'kill "$dev" 2>/dev/null; wait "$dev" 2>/dev/null || true; rm -rf "$HOME"' EXIT
+trap 'kill "$dev" 2>/dev/null || true; wait "$dev" 2>/dev/null || true; rm -rf "$HOME"' EXIT
 until_true "the app serves" serving ""
 until_true "the app answers" ask /first >/dev/null
 ask /hello
