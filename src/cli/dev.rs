@@ -25,6 +25,15 @@ use tokio::process::Command;
 const INVITE: Duration = Duration::from_secs(87_600 * 3600);
 const ENTRYPOINT: &str = "waypoint-entrypoint";
 
+/// Of the entrypoint's settings these are the user's own.
+const TUNABLE: [&str; 5] = [
+    "WAYPOINT_LOG_LEVEL",
+    "WAYPOINT_CEB_START_TIMEOUT",
+    "WAYPOINT_CEB_EXIT_TIMEOUT",
+    "WAYPOINT_CEB_RESTART_GRACE",
+    "WAYPOINT_CEB_AGENT_TIMEOUT",
+];
+
 pub(crate) async fn run(desk: &Desk<'_>) -> Outcome {
     let wanted = Wanted::new(desk.call)?;
     let itself = std::env::current_exe()
@@ -56,6 +65,13 @@ pub(crate) async fn run(desk: &Desk<'_>) -> Outcome {
         Isolation::None
     };
     let mut command = Command::new(&itself);
+    // Settings of another entrypoint, one that we may be below, say.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("WAYPOINT_") && !TUNABLE.contains(&text.as_ref()) {
+            command.env_remove(&name);
+        }
+    }
     command
         .args([isolate::STAGE, isolation.word()])
         .arg(&entrypoint)
@@ -63,11 +79,6 @@ pub(crate) async fn run(desk: &Desk<'_>) -> Outcome {
         .env("WAYPOINT_SERVER_ADDR", &address)
         .env("WAYPOINT_DEPLOYMENT_ID", &deployment)
         .env("WAYPOINT_CEB_INVITE_TOKEN", &invite);
-    for foreign in
-        ["WAYPOINT_SERVER_TLS", "WAYPOINT_SERVER_TLS_SKIP_VERIFY", "WAYPOINT_SERVER_TOKEN"]
-    {
-        command.env_remove(foreign);
-    }
     if let Some(port) = wanted.port {
         command.env("PORT", port.to_string());
     }

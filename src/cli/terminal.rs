@@ -32,13 +32,13 @@ impl Raw {
     pub(crate) fn again(&self) -> bool {
         let mut modes = self.before.clone();
         modes.make_raw();
-        tcsetattr(&self.input, OptionalActions::Drain, &modes).is_ok()
+        tcsetattr(&self.input, OptionalActions::Now, &modes).is_ok()
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // A terminal that is gone needs no restoring.
-        let _ = tcsetattr(&self.input, OptionalActions::Drain, &self.before);
+        // At once: output that nobody takes must not keep us. A terminal that is gone needs nothing.
+        let _ = tcsetattr(&self.input, OptionalActions::Now, &self.before);
     }
 }

@@ -67,6 +67,11 @@ impl Ending {
         }
     }
 
+    /// Its patience with leftovers is over: whoever comes to light now is killed at once.
+    pub(crate) fn is_killing(&self) -> bool {
+        matches!(self.state, State::Leftovers { kills: 1.., .. })
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Leftovers { until, .. }

@@ -10,6 +10,9 @@ mod tests;
 use crate::sys::{Exit, Signal};
 use std::time::{Duration, Instant};
 
+/// What a group that was killed has until it is gone.
+const AFTER_KILL: Duration = Duration::from_secs(1);
+
 /// Which environment: a new number for each that differs from the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct EnvId(pub(crate) u32);
@@ -58,7 +61,9 @@ enum State {
     /// deadline of ours; for the second it is the orchestrator's.
     Stopping(Option<EnvId>, Option<Instant>),
     /// It has ended, and its group must before the next starts: two of them would fight for ports.
-    Clearing(EnvId, Option<Instant>),
+    /// A group whose members cannot be killed (a zombie of a parent that does not collect it) does
+    /// not keep the app down for ever: `true` once it has been killed.
+    Clearing(EnvId, Option<Instant>, bool),
     Done,
 }
 
@@ -77,7 +82,7 @@ impl Life {
     }
 
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Option<Action> {
-        let (state, action) = step(self.state, event, now.checked_add(self.grace));
+        let (state, action) = step(self.state, event, now, self.grace);
         self.state = state;
         action
     }
@@ -85,7 +90,7 @@ impl Life {
     /// When `Overdue` is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(at) | State::Stopping(_, at) | State::Clearing(_, at) => at,
+            State::Waiting(at) | State::Stopping(_, at) | State::Clearing(_, at, _) => at,
             State::Running(_) | State::Done => None,
         }
     }
@@ -99,9 +104,10 @@ impl Life {
     }
 }
 
-/// The whole policy, one row per state and event; `later` is now plus the grace.
-fn step(state: State, event: Event, later: Option<Instant>) -> (State, Option<Action>) {
+/// The whole policy, one row per state and event.
+fn step(state: State, event: Event, now: Instant, grace: Duration) -> (State, Option<Action>) {
     use {Action::*, Event::*, State::*};
+    let (later, soon) = (now.checked_add(grace), now.checked_add(AFTER_KILL));
     match (state, event) {
         (Waiting(_), Wanted(env)) => (Running(env), Some(Spawn(env))),
         (Waiting(_), Overdue) => (Running(EnvId::BASE), Some(Spawn(EnvId::BASE))), // fail open
@@ -115,11 +121,11 @@ fn step(state: State, event: Event, later: Option<Instant>) -> (State, Option<Ac
             (Stopping(None, None), Some(Kill(sig)))
         }
         (Stopping(next, _), Overdue) => (Stopping(next, later), Some(KillGroup)),
-        (Stopping(Some(env), at), Exited(_)) => (Clearing(env, at), None),
-        (Clearing(_, at), Wanted(newest)) => (Clearing(newest, at), None),
-        (Clearing(_, _), Signalled(sig)) if sig.is_stop() => (Done, Some(Finish(sig.into()))),
-        (Clearing(env, _), Overdue) => (Clearing(env, later), Some(KillGroup)),
-        (Clearing(env, _), Cleared) => (Running(env), Some(Spawn(env))),
+        (Stopping(Some(env), at), Exited(_)) => (Clearing(env, at, false), None),
+        (Clearing(_, at, killed), Wanted(newest)) => (Clearing(newest, at, killed), None),
+        (Clearing(..), Signalled(sig)) if sig.is_stop() => (Done, Some(Finish(sig.into()))),
+        (Clearing(env, _, false), Overdue) => (Clearing(env, soon, true), Some(KillGroup)),
+        (Clearing(env, ..), Cleared | Overdue) => (Running(env), Some(Spawn(env))),
         (Running(_) | Stopping(..), Signalled(sig)) => (state, Some(Kill(sig))),
         // Nothing to do; spelled out, so that a new state or event has to be thought about here.
         (Waiting(_) | Clearing(..), Signalled(_)) => (state, None), // kept for the next child

@@ -28,9 +28,11 @@ mod ulid;
 use crate::sys::{Exit, entry};
 use settings::{Asked, USAGE};
 use std::ffi::CString;
+use std::io::Write;
 
 /// Reads what we are asked, and runs it.
 pub(crate) fn main(arguments: Vec<CString>) -> Exit {
+    entry::hold_standard_places();
     match settings::settings(arguments, entry::environment(), &read_small) {
         Ok(Asked::Help) => print(USAGE),
         Ok(Asked::Version) => print(concat!("waypoint-entrypoint ", env!("CARGO_PKG_VERSION"))),
@@ -41,7 +43,8 @@ pub(crate) fn main(arguments: Vec<CString>) -> Exit {
         }
         Err(mistakes) => {
             for mistake in mistakes {
-                eprintln!("waypoint-entrypoint: {mistake}");
+                // Not eprintln: it panics where nobody reads.
+                let _ = writeln!(std::io::stderr(), "waypoint-entrypoint: {mistake}");
             }
             Exit::FAILURE
         }
@@ -49,7 +52,6 @@ pub(crate) fn main(arguments: Vec<CString>) -> Exit {
 }
 
 fn print(text: &str) -> Exit {
-    use std::io::Write;
     let printed = writeln!(std::io::stdout(), "{text}");
     if printed.is_ok() { Exit::SUCCESS } else { Exit::FAILURE }
 }

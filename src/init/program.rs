@@ -37,6 +37,37 @@ pub(crate) fn environment<'a>(base: &'a [CString], layers: &[Env<'a>]) -> Vec<&'
     base.iter().map(CString::as_c_str).filter(kept).chain(added).collect()
 }
 
+/// Whether a program would run with the same environment below either layer: then nothing has
+/// changed for it, although the layers differ (a variable is set to what it was anyway).
+pub(crate) fn same(base: &[CString], one: Env<'_>, other: Env<'_>) -> bool {
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    fn name_of<'a>(entry: Option<&&'a CStr>) -> Option<&'a [u8]> {
+        name(entry?.to_bytes())
+    }
+    loop {
+        // Both are sorted by name: the smaller name stands in one of them alone.
+        let alone = match (name_of(one.peek()), name_of(other.peek())) {
+            (None, None) => return true,
+            (Some(left), Some(right)) if left == right => {
+                if one.next() != other.next() {
+                    return false;
+                }
+                continue;
+            }
+            (Some(left), Some(right)) if right < left => other.next(),
+            (None, Some(_)) => other.next(),
+            (Some(_), _) => one.next(),
+        };
+        let in_base = |entry: &CStr| {
+            let mut known = base.iter().filter(|it| name(it.to_bytes()) == name(entry.to_bytes()));
+            known.next().is_some_and(|it| it.as_c_str() == entry) && known.next().is_none()
+        };
+        if !alone.is_some_and(in_base) {
+            return false;
+        }
+    }
+}
+
 /// What is to be said when no candidate could be run: a file that is there and may not be run
 /// tells more than one that is not there.
 #[derive(Debug, Default)]
@@ -88,6 +119,31 @@ mod tests {
         let merged = environment(&base, &layers);
         assert_eq!(merged, [c"Z=1", c"Z=2", c"odd", c"A=3", c"TERM=x", c"N=1"]);
         assert_eq!(environment(&base, &[]).len(), base.len());
+    }
+
+    #[test]
+    fn what_is_set_to_what_it_was_anyway_is_no_change() {
+        let base = [c"A=1", c"B=2", c"D=1", c"D=2"].map(CStr::to_owned);
+        for (one, other, expected) in [
+            (&b""[..], &b""[..], true),
+            (b"A=1\0", b"", true),
+            (b"", b"A=1\0B=2\0", true),
+            (b"A=1\0N=1\0", b"B=2\0N=1\0", true),
+            (b"A=0\0", b"A=0\0", true),
+            (b"A=0\0", b"", false),
+            (b"A=0\0", b"A=1\0", false),
+            (b"N=1\0", b"", false),
+            (b"", b"D=1\0", false),
+        ] {
+            let parsed = [one, other].map(|it| Env::parse(it).expect("valid"));
+            assert_eq!(same(&base, parsed[0], parsed[1]), expected, "{one:?} {other:?}");
+            let run = parsed.map(|it| {
+                let mut all = environment(&base, &[it]);
+                all.sort();
+                all
+            });
+            assert_eq!(run[0] == run[1], expected, "as the programs would see it");
+        }
     }
 
     #[test]

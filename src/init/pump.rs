@@ -1,6 +1,6 @@
 //! One output of the child: from its pipe to the real output, then a copy for the agent.
 use super::output::Copy;
-use super::spawn;
+use super::{log, spawn};
 use crate::sys::output::Output;
 use crate::sys::poll::For;
 use crate::sys::{Errno, Pid, fd, memory};
@@ -84,6 +84,14 @@ impl Pump {
         self.write()
     }
 
+    /// Moves all that can be moved without waiting: nobody writes any more.
+    pub(crate) fn drain(&mut self) {
+        // The pipe and our buffer hold no more than this many turns move.
+        for _ in 0..4 {
+            self.turn();
+        }
+    }
+
     /// Whether all that was written into the pipe has gone out.
     pub(crate) fn is_drained(&self) -> bool {
         let held = self.to.as_ref().is_some_and(Output::holds);
@@ -108,7 +116,7 @@ impl Pump {
 
     fn flush(&mut self) -> bool {
         if let Some(Err(error)) = self.to.as_mut().map(Output::flush)
-            && error != Errno::AGAIN
+            && error.is_reader_gone()
         {
             self.to = None;
         }
@@ -121,11 +129,12 @@ impl Pump {
             Some(Ok(written)) => written,
             Some(Err(Errno::AGAIN)) => return false,
             // Nobody reads any more. Without us the child would get SIGPIPE; its log goes on.
-            Some(Err(_)) => {
+            Some(Err(errno)) if errno.is_reader_gone() => {
+                log::warn(format_args!("nobody reads the app's output any more: {errno}"));
                 self.to = None;
                 bytes.len()
             }
-            None => bytes.len(),
+            Some(Err(_)) | None => bytes.len(),
         };
         let before = self.copied;
         let (copied, to) = (&mut self.copied, &self.copy_to);

@@ -135,6 +135,23 @@ impl Registry {
         }
     }
 
+    /// A server that restarted counts its sessions anew.
+    pub(crate) fn forget_ids(&mut self) {
+        self.recent.length = 0;
+        for slot in 0..MAX_SESSIONS {
+            if let Some(id) = self.session(slot).map(|it| it.id) {
+                self.recent.add(id);
+            }
+        }
+    }
+
+    /// Every session begins its end.
+    pub(crate) fn close_sessions(&mut self, now: Instant, mut signal: impl FnMut(Pid, Signal)) {
+        for session in self.sessions.iter_mut().flatten() {
+            session.close(now).into_iter().for_each(|it| signal(session.pid, it));
+        }
+    }
+
     /// The agent has gone: nobody hears of its sessions any more, and each begins its end.
     pub(crate) fn abandon_sessions(&mut self, now: Instant, mut signal: impl FnMut(Pid, Signal)) {
         self.refusals = [None; MAX_REFUSALS];
@@ -276,6 +293,17 @@ mod tests {
         assert_eq!(start(&mut it, 5), Err(ExecStep::Refused));
         assert!(start(&mut it, 1).is_ok());
         assert_eq!(it.admit(ExecId(2), true), Err(ExecStep::Refused));
+    }
+
+    #[test]
+    fn after_a_new_registration_only_the_ids_that_run_are_taken() {
+        let mut it = Registry::default();
+        let slot = start(&mut it, 5).expect("room");
+        start(&mut it, 6).expect("room");
+        it.forget(slot);
+        it.forget_ids();
+        assert_eq!(start(&mut it, 6), Err(ExecStep::Refused));
+        assert!(start(&mut it, 5).is_ok());
     }
 
     #[test]

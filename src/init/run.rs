@@ -25,8 +25,11 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// As many leftovers are remembered as told to end; of more, some are told twice.
-const MAX_TOLD: usize = 256;
+/// A bit for each pid there can be; the pages that are not used take no memory. Source: proc(5),
+/// pid_max.
+const PIDS: usize = (4 << 20) / 8;
+/// So often a group that is to be gone is looked at.
+const LOOK_AT_GROUP: Duration = Duration::from_millis(100);
 /// After so long without anything to do, init gives back the pages of its file that it used.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -46,8 +49,10 @@ struct Init {
     /// A fork failed: again when the agent, which we have ended for that, is gone.
     spawn_again: Option<EnvId>,
     ending: Option<Ending>,
-    told_to_end: [Option<Pid>; MAX_TOLD],
-    scratch: Box<[u8; MAX_PACKET]>,
+    /// The leftovers that have been told to end: each once.
+    told_to_end: Box<[u8; PIDS]>,
+    /// Room for a packet or a list; taken out while it is in use.
+    scratch: Option<Box<[u8; MAX_PACKET]>>,
     /// When it will have been quiet; once, then it sleeps for ever.
     quiet_at: Option<Instant>,
     linked: Option<Linked>,
@@ -125,8 +130,8 @@ impl Init {
             child_report: None,
             spawn_again: None,
             ending: None,
-            told_to_end: [None; MAX_TOLD],
-            scratch: memory::zeroed(),
+            told_to_end: memory::zeroed(),
+            scratch: Some(memory::zeroed()),
             quiet_at: None,
             linked,
         })
@@ -164,6 +169,9 @@ impl Init {
             Wake::Output(index) => self.pump(index),
         })?;
         self.overdue(now)?;
+        // Once a turn and not for each who died: there may be thousands.
+        self.check_group()?;
+        self.check_end()?;
         self.tell();
         Continue(())
     }
@@ -213,6 +221,8 @@ impl Init {
         let linked = self.linked.as_ref();
         [
             self.quiet_at,
+            // Its last member may be collected by somebody else, and we are not told.
+            self.life.is_clearing().then(|| Instant::now().checked_add(LOOK_AT_GROUP)).flatten(),
             self.life.deadline(),
             self.ending.as_ref().and_then(Ending::deadline),
             self.child_report.as_ref().map(|(_, at)| *at),
@@ -234,8 +244,8 @@ impl Init {
             Who::Pump => self.registry.forget_pump(pid),
             Who::Orphan => {}
         }
-        self.check_group()?;
-        self.check_end()
+        self.tell_once(pid, false);
+        Continue(())
     }
 
     fn hear_report(&mut self, reporter: Reporter) -> ControlFlow<Exit> {

@@ -200,7 +200,9 @@ pub(crate) fn writer(to: BorrowedFd<'_>) -> Result<(Pid, OwnedFd), Errno> {
                 while !rest.is_empty() {
                     match fd::write(to, rest) {
                         Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                        Err(_) => exit_now(Exit::FAILURE),
+                        Err(errno) if errno.is_reader_gone() => exit_now(Exit::FAILURE),
+                        // A full disk, say: what cannot be written now is lost, what comes is not.
+                        Err(_) => break,
                     }
                 }
             }

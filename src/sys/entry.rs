@@ -34,12 +34,28 @@ pub(crate) fn inherited(number: RawFd) -> Option<OwnedFd> {
 
 /// Runs `write` with one of the standard descriptors, which nobody closes while we live.
 pub(crate) fn standard(number: RawFd) -> Option<std::os::fd::BorrowedFd<'static>> {
-    // SAFETY: F_GETFD only asks whether the number is open.
-    if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
-        return None;
+    // SAFETY: F_GETFL only asks.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFL) };
+    if flags == -1 || flags & libc::O_PATH != 0 {
+        return None; // closed, or the place holder of one that is
     }
     // SAFETY: it is open, and neither init nor agent ever closes 0, 1 or 2 in its own process.
     Some(unsafe { std::os::fd::BorrowedFd::borrow_raw(number) })
+}
+
+/// Puts place holders where 0, 1 or 2 are closed, so that no descriptor of ours becomes somebody's
+/// output. They can be neither read nor written, and whatever we start finds them closed again.
+pub(crate) fn hold_standard_places() {
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    loop {
+        // SAFETY: the path is a NUL-terminated literal.
+        let lowest = unsafe { libc::open(c"/".as_ptr(), flags) };
+        if !(0..3).contains(&lowest) {
+            // SAFETY: opened just above, and not needed; -1 is none of anybody's.
+            unsafe { libc::close(lowest) };
+            return;
+        }
+    }
 }
 
 /// The environment as it was given to us: every entry, in its order, whatever its bytes.

@@ -19,7 +19,6 @@ impl Errno {
     pub(crate) const PIPE: Self = Self(libc::EPIPE);
     pub(crate) const TIMED_OUT: Self = Self(libc::ETIMEDOUT);
     pub(crate) const INVALID: Self = Self(libc::EINVAL);
-    pub(crate) const NOT_SUPPORTED: Self = Self(libc::EOPNOTSUPP);
     pub(crate) const BAD_MESSAGE: Self = Self(libc::EBADMSG);
 
     /// The error of the system call that has just failed.
@@ -30,6 +29,19 @@ impl Errno {
     /// Whether a program could not be found, which shells report as 127. Source: execve(2).
     pub(crate) fn is_not_found(self) -> bool {
         matches!(self.0, libc::ENOENT | libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP)
+    }
+
+    /// Whether the kernel does not know a call or a flag of it, or a seccomp filter refuses it.
+    pub(crate) fn is_refused_call(self) -> bool {
+        matches!(
+            self.0,
+            libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS | libc::EPERM | libc::EACCES
+        )
+    }
+
+    /// Whether whoever reads what we write has gone for good. Others (a full disk) may pass.
+    pub(crate) fn is_reader_gone(self) -> bool {
+        matches!(self.0, libc::EPIPE | libc::ECONNRESET | libc::EBADF | libc::ENXIO)
     }
 
     /// What sort of failure it is, for those who answer it with a code of their own.

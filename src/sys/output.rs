@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// A place to write to that never makes us wait.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// A pipe, by pwritev2(2) with RWF_NOWAIT (Linux 6.4 for pipes).
+    /// A pipe, by pwritev2(2) with RWF_NOWAIT (Linux 6.4 for pipes, and no seccomp filter before it).
     Pipe(OwnedFd),
     /// A pipe on an older kernel: into a pipe of ours, and on by splice(2) with SPLICE_F_NONBLOCK.
     Spliced { to: OwnedFd, inner: (OwnedFd, OwnedFd) },
@@ -41,7 +41,7 @@ impl Output {
         match self {
             Self::Pipe(fd) => match write_nowait(fd.as_fd(), bytes) {
                 // An empty write would not tell: the kernel answers it before it looks.
-                Err(Errno::NOT_SUPPORTED) => {
+                Err(errno) if errno.is_refused_call() => {
                     *self = Self::spliced(fd.try_clone().map_err(|_| Errno::last())?)?;
                     self.write(bytes)
                 }

@@ -100,11 +100,10 @@ pub(crate) fn kill_everybody(signal: Signal) {
     }
 }
 
-/// Whether anybody is left in the group that this process leads or led.
+/// Whether anybody whom we may signal is left in the group that this process leads or led.
 pub(crate) fn group_exists(leader: Pid) -> bool {
     // SAFETY: kill takes numbers only; signal 0 only asks.
-    leader.raw() > 1
-        && check(unsafe { libc::kill(leader.raw().wrapping_neg(), 0) }) != Err(Errno::NO_PROCESS)
+    leader.raw() > 1 && check(unsafe { libc::kill(leader.raw().wrapping_neg(), 0) }).is_ok()
 }
 
 /// Collects one dead process, a child of ours or an orphan we adopted; `None`: no more for now.
@@ -181,13 +180,15 @@ pub(crate) fn keep_only<const N: usize>(
     }))
 }
 
-/// The forked side's 0 and 1 become /dev/null, or closed where there is none.
+/// The forked side's 0 and 1 become /dev/null, or closed where there is none; 2 too if it was closed
+/// when we came.
 pub(crate) fn forget_standard() {
     // SAFETY: the path is a NUL-terminated literal.
     let null = super::fd::owned(unsafe {
         libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC)
     });
-    for number in 0..2 {
+    let ends = if super::entry::standard(2).is_some() { 2 } else { 3 };
+    for number in 0..ends {
         match &null {
             Ok(null) => drop(place(std::os::fd::AsFd::as_fd(null), number)),
             // SAFETY: the forked side uses it no more.

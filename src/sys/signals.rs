@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// What the one who started us had set, to be set again in what we start.
 #[derive(Clone, Copy)]
 pub(crate) struct Inherited {
-    mask: libc::sigset_t,
+    mask: u64,
     child_ignored: bool,
 }
 
@@ -29,17 +29,18 @@ impl Signals {
     /// its default: ignored, the kernel would collect the child and keep its status from us.
     /// Source: signalfd(2), sigprocmask(2), waitpid(2) on ignored SIGCHLD.
     pub(crate) fn block() -> Result<(Self, Inherited), Errno> {
-        let all = full();
-        let mut mask = full();
-        // SAFETY: both sets are ours; SIG_SETMASK reads one and fills the other.
-        check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const all, &raw mut mask) })?;
+        let mask = set_mask(ALL)?;
         let child_ignored = handling(Signal::CHLD)? == libc::SIG_IGN;
         if child_ignored {
             handle(Signal::CHLD, libc::SIG_DFL)?;
         }
         let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        // SAFETY: `all` is a whole signal set, which the call only reads.
-        let file = owned(unsafe { libc::signalfd(-1, &raw const all, flags) })?;
+        // SAFETY: `ALL` is a kernel's signal set of the size that is given, which the call only reads.
+        let file = check_size(unsafe {
+            libc::syscall(libc::SYS_signalfd4, -1, &raw const ALL, size_of_val(&ALL), flags)
+                as isize
+        })?;
+        let file = owned(i32::try_from(file).unwrap_or(-1))?;
         Ok((Self(file), Inherited { mask, child_ignored }))
     }
 
@@ -81,8 +82,7 @@ impl Inherited {
         if self.child_ignored {
             let _ = handle(Signal::CHLD, libc::SIG_IGN);
         }
-        // SAFETY: `mask` is a whole signal set, which the call only reads.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.mask, std::ptr::null_mut()) };
+        let _ = set_mask(self.mask);
     }
 }
 
@@ -101,18 +101,27 @@ pub(crate) fn reset_all() {
             let _ = handle(signal, libc::SIG_DFL);
         }
     }
-    // SAFETY: sigset_t is plain data; all zero is the empty set.
-    let none: libc::sigset_t = unsafe { mem::zeroed() };
-    // SAFETY: `none` is a whole signal set, which the call only reads.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+    let _ = set_mask(0);
 }
 
-fn full() -> libc::sigset_t {
-    // SAFETY: sigset_t is plain data, filled by the next call.
-    let mut set: libc::sigset_t = unsafe { mem::zeroed() };
-    // SAFETY: `set` is ours.
-    unsafe { libc::sigfillset(&raw mut set) };
-    set
+/// Every signal, as the kernel counts them: 1 is the lowest bit. The C library's sets leave out 32
+/// and 33, which it keeps for its threads; a process may be sent them all the same.
+static ALL: u64 = u64::MAX;
+
+/// Blocks these and no others; answers what was blocked before. Source: rt_sigprocmask(2).
+fn set_mask(mask: u64) -> Result<u64, Errno> {
+    let mut before = 0_u64;
+    // SAFETY: two sets of the kernel's size, one read and one filled; we are the only thread.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            size_of::<u64>(),
+        )
+    };
+    check_size(result as isize).map(|_| before)
 }
 
 fn handling(signal: Signal) -> Result<libc::sighandler_t, Errno> {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// So long nothing may change before a change is made: several edits become one restart.
 /// Source: protocol.md 7.8, as are the five seconds.
 const REST: Duration = Duration::from_millis(500);
+/// So long after a failure it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 /// So long at most after the first of them.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,18 @@ impl<T: PartialEq + Clone> Change<T> {
     /// `settled` is what an agent before us has left.
     pub(super) fn new(settled: Option<T>) -> Self {
         Self { settled, wanted: None }
+    }
+
+    /// It could not be handed over: it is wanted still, and due when it has rested.
+    pub(super) fn failed(&mut self, value: T, settled: Option<T>, now: Instant) {
+        self.settled = settled;
+        if self.wanted.is_none() {
+            self.wanted = Some(Wanted { value, first: now + RETRY, last: now + RETRY });
+        }
+    }
+
+    pub(super) fn settled(&self) -> Option<T> {
+        self.settled.clone()
     }
 
     /// The server wants this now.
@@ -101,6 +115,18 @@ mod tests {
     fn changes_are_made_together_when_they_rest() {
         check(Some(0), &[(0, 1)], &[(500, 1)]);
         check(None, &[(0, 1), (100, 2), (500, 3), (999, 4)], &[(0, 1), (1499, 4)]);
+    }
+
+    #[test]
+    fn what_could_not_be_handed_over_is_tried_again() {
+        let start = Instant::now();
+        let mut change = Change::new(None);
+        change.wanted(1_u8, start);
+        assert_eq!(change.take(start), Some(1));
+        change.failed(1, None, start);
+        assert_eq!(change.due(), Some(start + RETRY));
+        change.wanted(1, start);
+        assert_eq!(change.take(start + RETRY), Some(1));
     }
 
     #[test]

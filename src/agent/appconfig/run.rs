@@ -77,16 +77,18 @@ impl Room {
     }
 
     async fn act(&mut self) {
+        let before = self.change.settled();
         let Some(overrides) = self.change.take(Instant::now().into_std()) else { return };
         tracing::debug!(variables = overrides.len(), "the child is asked to run with");
         let kept = deposit::write(&overrides);
         // In this order: a deposit says what init has been asked for, never what it has not.
-        let handed = match self.seam.launch(&write_env(overrides)).await {
-            Ok(()) => self.seam.keep(&kept).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = handed {
-            tracing::error!("cannot hand the configuration to init: {error}");
+        if let Err(error) = self.seam.launch(&write_env(overrides.clone())).await {
+            tracing::error!("cannot hand the configuration to init, trying again: {error}");
+            self.change.failed(overrides, before, Instant::now().into_std());
+            return;
+        }
+        if let Err(error) = self.seam.keep(&kept).await {
+            tracing::error!("cannot leave a deposit with init: {error}");
         }
     }
 }

@@ -47,8 +47,11 @@ pub(crate) async fn run(
     };
     loop {
         let snapshot = config.borrow_and_update().clone();
-        for session in snapshot.iter().flat_map(|it| &it.sessions) {
-            room.begin(session, &config);
+        if let Some(snapshot) = snapshot {
+            room.seen.keep_listed(&snapshot.sessions);
+            for session in &snapshot.sessions {
+                room.begin(session, &config);
+            }
         }
         let news = first(config.changed(), ending.wait_for(Option::is_some));
         match first(news, room.bury()).await {
@@ -117,6 +120,12 @@ impl Seen {
         true
     }
 
+    /// Within a server's life an id that is no longer listed never comes again; after it, one that
+    /// does is another session: an original that restarts counts from 1.
+    fn keep_listed(&mut self, sessions: &[Session]) {
+        self.0.retain(|id| sessions.iter().any(|it| it.id == *id));
+    }
+
     fn remove(&mut self, id: ExecId) {
         self.0.retain(|it| *it != id);
     }
@@ -161,7 +170,10 @@ impl Task {
             }
         };
         let (arguments, pid) = (&self.session.arguments, started.pid);
-        tracing::info!(session = id.0, %pid, "an exec session runs {arguments:?}");
+        // Arguments may hold secrets, and INFO goes to the server's log.
+        let (program, more) = (arguments.first(), arguments.len().saturating_sub(1));
+        tracing::info!(session = id.0, %pid, "an exec session runs {program:?} and {more} arguments");
+        tracing::debug!(session = id.0, "its command is {arguments:?}");
         match relay(started, &to, &mut from).await {
             Ending::Exited(exit) => tracing::info!(session = id.0, "the exec session {exit}"),
             Ending::Abandoned => {

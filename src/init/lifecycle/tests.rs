@@ -53,6 +53,17 @@ fn who_outlives_the_child_in_its_group_is_killed_before_the_next_starts() {
 }
 
 #[test]
+fn a_group_that_cannot_be_killed_does_not_keep_the_app_down() {
+    check(&[
+        (Wanted(V1), Some(Spawn(V1))),
+        (Wanted(V2), Some(EndGroup)),
+        (Exited(Exit::SUCCESS), None),
+        (Overdue, Some(KillGroup)),
+        (Overdue, Some(Spawn(V2))),
+    ]);
+}
+
+#[test]
 fn a_stop_during_a_restart_cancels_the_restart() {
     check(&[
         (Wanted(V1), Some(Spawn(V1))),

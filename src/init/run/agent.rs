@@ -3,6 +3,7 @@ use super::{Init, Linked};
 use crate::init::agent::{Action, Event};
 use crate::init::lifecycle::{self, EnvId};
 use crate::init::log;
+use crate::init::program::same;
 use crate::init::spawn::{self, Report, report};
 use crate::init::tell::{Facts, Teller, Untold};
 use crate::seam::block::{Env, MAX_BLOCK};
@@ -39,13 +40,11 @@ impl Init {
             None => {}
             Some(Action::Spawn) => self.spawn_agent(),
             Some(Action::Check) => {
-                let taken = linked.takes_what_it_is_sent();
-                if !taken {
-                    log::warn(format_args!("the agent hangs: it is replaced"));
-                }
-                self.supervise(Event::Checked { taken });
+                let (taken, waits) = linked.takes_what_it_is_sent();
+                self.supervise(Event::Checked { taken, waits });
             }
             Some(Action::Kill) => {
+                log::warn(format_args!("the agent hangs or is of no use: the next one starts"));
                 self.kill_agent();
             }
         }
@@ -88,6 +87,7 @@ impl Init {
         if self.ending.is_none() {
             log::info(format_args!("the agent {exit}: the next one starts, the app goes on"));
         }
+        self.hear_last_words()?;
         if let Some(linked) = &mut self.linked {
             linked.forget_agent();
         }
@@ -115,6 +115,23 @@ impl Init {
         }
         if let Some(linked) = &mut self.linked {
             linked.is_stuck = false;
+        }
+        Continue(())
+    }
+
+    /// What the agent had said before it died is heard, as far as its successor needs it: what was
+    /// wanted, and the deposit.
+    fn hear_last_words(&mut self) -> ControlFlow<Exit> {
+        while let Some(seam) = self.linked.as_ref().and_then(|it| it.seam.as_ref()) {
+            match socket::hear(seam.as_fd()) {
+                Ok((message @ (ToInit::Launch | ToInit::Keep), descriptor)) => {
+                    if let Ok(flow) = self.obey(message, descriptor) {
+                        flow?;
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
         }
         Continue(())
     }
@@ -148,6 +165,8 @@ impl Init {
             ToInit::Linked(up) => {
                 linked.is_up = up;
                 if up {
+                    // A new registration lists no session of an old one: its ids are others.
+                    self.registry.forget_ids();
                     self.supervise(Event::Linked);
                 }
             }
@@ -178,17 +197,13 @@ impl Init {
         let file = descriptor.ok_or("an environment without its memfd")?;
         let mapping = Mapping::of(file.as_fd(), MAX_BLOCK)
             .map_err(|_| "an environment that is too large or not sealed")?;
-        Env::parse(mapping.bytes()).map_err(|_| "an environment that is no block")?;
+        let env = Env::parse(mapping.bytes()).map_err(|_| "an environment that is no block")?;
         let (known, id) =
             linked.wanted.as_ref().map_or((&[][..], EnvId::BASE), |(it, id)| (it.bytes(), *id));
-        let id = if known == mapping.bytes() {
-            id
-        } else {
-            let next = linked.newest.next();
-            linked.newest = next;
-            linked.wanted = Some((mapping, next));
-            next
-        };
+        let unchanged = same(&self.origin.env, Env::parse(known).unwrap_or(Env::EMPTY), env);
+        let id = if unchanged { id } else { linked.newest.next() };
+        linked.newest = linked.newest.max(id);
+        linked.wanted = Some((mapping, id));
         Ok(self.on(lifecycle::Event::Wanted(id)))
     }
 
@@ -196,6 +211,7 @@ impl Init {
     pub(super) fn pump(&mut self, index: usize) -> ControlFlow<Exit> {
         let Some(linked) = &mut self.linked else { return Continue(()) };
         let Some(pump) = linked.pumps.get_mut(index) else { return Continue(()) };
+        let before = pump.missing();
         if pump.turn() {
             let missing = pump.missing();
             if let (Some(gap), Some(told)) =
@@ -205,8 +221,10 @@ impl Init {
                 (*gap, *told) = (true, missing);
             }
             self.supervise(Event::Sent);
+        } else if pump.missing() != before {
+            self.supervise(Event::Sent); // it has not taken what there was
         }
-        self.check_end()
+        Continue(())
     }
 
     /// Tells the agent what it does not know yet.
@@ -224,7 +242,8 @@ impl Init {
             missing: linked.pumps.each_ref().map(|it| it.missing()),
             deposit: linked.deposit.as_ref(),
         };
-        let mut teller = Teller { socket, buffer: &mut self.scratch };
+        let Some(buffer) = &mut self.scratch else { return };
+        let mut teller = Teller { socket, buffer };
         match teller.tell(&mut linked.untold, &mut self.registry, &mut linked.stdio, &facts) {
             Ok(true) => self.supervise(Event::Sent),
             Ok(false) => {}
@@ -246,14 +265,14 @@ impl Linked {
         self.stdio = [const { [const { None }; 3] }; crate::init::registry::MAX_SESSIONS];
     }
 
-    /// Whether the agent is ready and goes on reading: an empty socket, and copies that are empty
-    /// or have moved since the last look.
-    fn takes_what_it_is_sent(&mut self) -> bool {
+    /// Whether the agent is ready and goes on reading (an empty socket, and copies that are empty
+    /// or have moved since the last look), and whether anything waits for it.
+    fn takes_what_it_is_sent(&mut self) -> (bool, bool) {
         let reads = self.pumps.each_ref().map(|it| it.read_by_agent());
         let read = reads.iter().fold(0_u64, |sum, (read, _)| sum.saturating_add(*read));
         let moved = std::mem::replace(&mut self.seen, read) != read;
         let waits = reads.iter().any(|(_, waits)| *waits);
         let heard = self.seam.as_ref().is_some_and(|it| fd::untaken(it.as_fd()) == 0);
-        self.ready && heard && (moved || !waits)
+        (self.ready && heard && (moved || !waits), waits || !heard)
     }
 }

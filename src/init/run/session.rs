@@ -91,6 +91,11 @@ impl Init {
         }
     }
 
+    /// We are about to end: every session hangs up.
+    pub(super) fn hang_up_sessions(&mut self) {
+        self.registry.close_sessions(Instant::now(), end);
+    }
+
     /// It never became the command: its process, when it is collected, is nobody's.
     fn fail_session(&mut self, slot: usize, step: ExecStep, errno: Errno) {
         if let Some(session) = self.registry.session(slot).map(|it| *it) {
