@@ -36,7 +36,9 @@ pub(crate) fn main(arguments: Vec<CString>) -> Exit {
     match settings::settings(arguments, entry::environment(), &read_small) {
         Ok(Asked::Help) => print(USAGE),
         Ok(Asked::Version) => print(concat!("waypoint-entrypoint ", env!("CARGO_PKG_VERSION"))),
-        Ok(Asked::Run(settings)) => {
+        Ok(Asked::Run(mut settings)) => {
+            let here = std::env::current_dir().unwrap_or_default();
+            settings.link = settings.link.map(|it| it.with_paths_from(&here));
             entry::wipe(settings::TOKEN);
             log::set_level(settings.log_level);
             run::run(*settings)

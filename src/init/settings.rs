@@ -66,6 +66,18 @@ pub(crate) struct Link {
     pub(crate) agent_timeout: Duration,
 }
 
+impl Link {
+    /// Makes the paths good for a process that is in another directory, as the agent is.
+    pub(crate) fn with_paths_from(mut self, here: &std::path::Path) -> Self {
+        for path in [&mut self.tls_ca_file, &mut self.ssl_cert_file, &mut self.ssl_cert_dir] {
+            if !path.is_empty() {
+                *path = here.join(&*path).to_string_lossy().into_owned();
+            }
+        }
+        self
+    }
+}
+
 /// Reads a small file for `*_FILE` variables; the error is the kernel's word.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&str) -> Result<Vec<u8>, String>;
 

@@ -123,6 +123,35 @@ fn stop_below_a_reader_who_stands_still(server: &Server) -> Duration {
 }
 
 #[test]
+fn an_agent_that_hangs_while_the_app_floods_is_replaced() {
+    let server = Server::start();
+    let flood = "trap 'exit 42' TERM; yes & echo ready; wait";
+    let mut setup = Setup::script(flood).linked(&server).env("WAYPOINT_CEB_AGENT_TIMEOUT", "500ms");
+    setup.0.stdout(Stdio::null());
+    let app = setup.spawn();
+    until("the first link", || server.reaches_the_instance().then_some(()));
+    let old = app.agent();
+    kill(Pid::from_raw(old), Signal::SIGSTOP).expect("it runs");
+    until("another agent", || app.running_agent().filter(|new| *new != old));
+    app.signal(Signal::SIGTERM);
+    app.expect_exit(42);
+}
+
+#[test]
+fn streams_that_are_closed_do_not_keep_a_linked_app_from_anything() {
+    let server = Server::start();
+    for closed in ["0<&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"] {
+        let script = "trap 'exit 42' TERM; while :; do sleep 0.02; done";
+        let shell = format!("exec \"$@\" {closed}");
+        let app = Setup::below(&shell, script).linked(&server).spawn();
+        until("a link", || server.reaches_the_instance().then_some(()));
+        assert_eq!(server.run(&["/bin/echo", "hello"]).stdout, b"hello\n", "{closed}");
+        app.signal(Signal::SIGTERM);
+        app.expect_exit(42);
+    }
+}
+
+#[test]
 fn where_processes_are_short_the_app_gets_the_one_that_the_agent_had() {
     // Init and the agent are all that this user may have; the limit does not count for root.
     let user = ["setpriv", "--reuid=54321", "--clear-groups", "prlimit", "--nproc=2"];

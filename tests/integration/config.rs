@@ -100,3 +100,15 @@ fn nobody_below_us_sees_the_token() {
     let ended = app.expect_exit(0);
     assert!(!ended.stdout.contains(&server.invite), "the child sees the token");
 }
+
+#[test]
+fn what_is_set_to_what_it_was_anyway_restarts_nobody() {
+    let server = Server::start();
+    let mut app = Setup::script(SAYS_ITS_GREETING).linked(&server).env("GREETING", "base").spawn();
+    assert_eq!(app.expect_prefix("greeting: "), "base");
+    server.set(&[("GREETING", "base")]);
+    server.set(&[("GREETING", "other")]);
+    app.expect_line("told to stop");
+    // Had the first restarted it, `base` would have been said a second time.
+    assert_eq!(app.expect_prefix("greeting: "), "other");
+}

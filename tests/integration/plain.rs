@@ -188,6 +188,32 @@ fn closed_streams_do_not_matter() {
 }
 
 #[test]
+fn a_crowd_that_is_left_behind_is_told_once_each_and_costs_no_time() {
+    // A thousand that end at the first TERM, and one that counts: a second TERM would be counted.
+    let script = "import os, signal, sys, time
+told = []
+for n in range(1000):
+    if os.fork() == 0:
+        os.setsid()
+        signal.pause()
+if os.fork() == 0:
+    signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+    print('ready', flush=True)
+    while not told: time.sleep(0.01)
+    time.sleep(1)
+    print('told', len(told), flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(3))
+while True: signal.pause()
+";
+    let mut app = Setup::new(["/usr/bin/env", "python3", "-c", script]).ignoring_nothing().spawn();
+    app.expect_line("ready");
+    app.signal(Signal::SIGTERM);
+    app.expect_line("told 1");
+    app.expect_exit(3);
+}
+
+#[test]
 fn further_descriptors_are_the_childs_and_not_ours() {
     let mut app = Setup::below("exec 7</etc/hostname; exec \"$@\"", "echo ready; read end; exit 0")
         .stdin_piped()

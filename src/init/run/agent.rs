@@ -41,10 +41,14 @@ impl Init {
             Some(Action::Spawn) => self.spawn_agent(),
             Some(Action::Check) => {
                 let (taken, waits) = linked.takes_what_it_is_sent();
+                if !taken {
+                    log::warn(format_args!(
+                        "the agent does not take what it is sent; does it hang?"
+                    ));
+                }
                 self.supervise(Event::Checked { taken, waits });
             }
             Some(Action::Kill) => {
-                log::warn(format_args!("the agent hangs or is of no use: the next one starts"));
                 self.kill_agent();
             }
         }

@@ -77,6 +77,14 @@ fn the_settings_have_waypoints_defaults_and_take_what_is_given() {
 }
 
 #[test]
+fn paths_are_those_of_the_directory_we_were_started_in() {
+    let given = [SERVER, "WAYPOINT_SERVER_TLS_CA_FILE=ca.pem", "SSL_CERT_DIR=/certs"];
+    let link = run(&given).link.expect("a link").with_paths_from("/app".as_ref());
+    let paths = [link.tls_ca_file, link.ssl_cert_file, link.ssl_cert_dir];
+    assert_eq!(paths, ["/app/ca.pem", "", "/certs"]);
+}
+
+#[test]
 fn every_mistake_is_named_and_not_just_the_first() {
     let env = [
         "WAYPOINT_SERVER_ADDR=localhost:99999",
